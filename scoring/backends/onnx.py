@@ -1,0 +1,94 @@
+"""A compiled model: ONNX Runtime on one thread, with at most one numeric and one text input.
+
+Graph contract: input `numeric` of shape (records, numeric features) in float64 or float32, input
+`text` of shape (records, string features), each in schema order and absent when empty; one output
+of shape (records, raw columns) or (records,).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from scoring.errors import BundleError, ModelError
+from scoring.records import Column, RecordBatch
+from scoring.schema import FieldType, Schema
+
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "double": np.dtype(np.float64),
+    "float": np.dtype(np.float32),
+}
+
+
+class OnnxBackend:
+    """Computes raw columns with a compiled graph. Safe to call from several threads."""
+
+    def __init__(self, graph: Path, schema: Schema, raw: Sequence[str], float_type: str) -> None:
+        """Raises BundleError when ONNX Runtime refuses the graph."""
+        self._session = open_session(graph)
+        self._output = self._session.get_outputs()[0].name
+        self._raw = tuple(raw)
+        self._dtype = _DTYPES[float_type]
+        self._numeric = [i for i, f in enumerate(schema.features) if f.is_numeric]
+        self._text = [i for i, f in enumerate(schema.features) if f.type is FieldType.STRING]
+
+    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
+        """Raw columns by name; raises ModelError."""
+        feed: dict[str, Column] = {}
+        if self._numeric:
+            feed["numeric"] = matrix(batch, self._numeric, self._dtype)
+        if self._text:
+            feed["text"] = matrix(batch, self._text, np.dtype(object))
+        values = _run(self._session, self._output, feed)
+        if values.ndim == 1:
+            values = values[:, np.newaxis]
+        if values.shape != (len(batch), len(self._raw)):
+            raise ModelError("the compiled model returned another shape than at packaging")
+        return {name: values[:, i] for i, name in enumerate(self._raw)}
+
+
+class OnnxOutlierDetector:
+    """Anomaly scores from a compiled graph over numeric features."""
+
+    def __init__(self, graph: Path, schema: Schema, features: Sequence[str]) -> None:
+        """Raises BundleError when the graph cannot be loaded or a feature is not in the schema."""
+        self._session = open_session(graph)
+        self._output = self._session.get_outputs()[0].name
+        try:
+            self._numeric = [schema.index(name) for name in features]
+        except KeyError as error:
+            raise BundleError(f"{graph}: the model has no feature {error}") from error
+
+    def compute(self, batch: RecordBatch) -> Column:
+        """Float64 of shape (len(batch),); raises ModelError."""
+        feed = {"numeric": matrix(batch, self._numeric, np.dtype(np.float64))}
+        return _run(self._session, self._output, feed).reshape(len(batch)).astype(np.float64)
+
+
+def open_session(graph: Path) -> onnxruntime.InferenceSession:
+    """A session on one thread, so that sums are always made in the same order."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no public base class for its errors
+        raise BundleError(f"ONNX Runtime cannot load {graph}") from error
+
+
+def matrix(batch: RecordBatch, columns: Sequence[int], dtype: np.dtype[Any]) -> Column:
+    """Columns side by side, shape (records, len(columns))."""
+    values = np.empty((len(batch), len(columns)), dtype=dtype)
+    for place, index in enumerate(columns):
+        values[:, place] = batch.columns[index]
+    return values
+
+
+def _run(session: onnxruntime.InferenceSession, output: str, feed: dict[str, Column]) -> Column:
+    try:
+        return np.asarray(session.run([output], feed)[0])
+    except Exception as error:  # its text may quote input values, so it is not repeated
+        raise ModelError(f"the compiled model failed: {type(error).__name__}") from None

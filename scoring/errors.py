@@ -1,0 +1,55 @@
+"""The error tree, sorted by what the caller must do.
+
+TrilaneError
+  TerminalError            trying again changes nothing: exit 1, repair or redeploy
+    ConfigurationError     a setting or a configuration file is wrong
+    BundleError            a bundle is missing, incomplete, altered or unusable
+    ModelError             the model failed, or returned something that is no score
+    InputError             an input as a whole cannot be read (one bad record is a Rejection)
+  TransientError           the same call may succeed later: exit 75
+    StorageUnavailable     the storage did not answer, or refused for now
+    BrokerUnavailable      the event hub did not answer
+    ServiceUnavailable     another service (registry, Log Analytics) did not answer
+
+A bad record is never an exception: it is a value, `scoring.records.Rejection`.
+"""
+
+
+class TrilaneError(Exception):
+    """Base of everything trilane raises on purpose. Its text never repeats a record's values."""
+
+
+class TerminalError(TrilaneError):
+    """Trying again changes nothing; a person has to repair or redeploy something."""
+
+
+class ConfigurationError(TerminalError):
+    """A setting or a configuration file is wrong; the text names the place and the rule."""
+
+
+class BundleError(TerminalError):
+    """A bundle is missing, incomplete, altered or unusable; the text names the file."""
+
+
+class ModelError(TerminalError):
+    """The model failed on a batch, or returned something that is no score for every record."""
+
+
+class InputError(TerminalError):
+    """An input as a whole cannot be read; the text names it."""
+
+
+class TransientError(TrilaneError):
+    """The same call may succeed later."""
+
+
+class StorageUnavailable(TransientError):
+    """The storage did not answer, or refused for now."""
+
+
+class BrokerUnavailable(TransientError):
+    """The event hub did not answer."""
+
+
+class ServiceUnavailable(TransientError):
+    """Another service did not answer, or refused for now."""

@@ -1,0 +1,87 @@
+"""What was scored and what was rejected, one entry per record: the log every lane writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from scoring.manifest import OutputColumn
+from scoring.records import Rejection, ScoredBatch
+from scoring.schema import Schema
+
+Lane = Literal["online", "stream", "batch"]
+
+SCHEMA_VERSION = 1
+
+OUTLIER_COLUMN = "outlier_score"
+
+KEY_COLUMNS: Mapping[str, str] = {
+    "schema_version": "int32",
+    "entry_id": "string",
+    "record_id": "string",
+    "lane": "string",
+    "request_id": "string",
+    "model_name": "string",
+    "model_version": "string",
+    "model_digest": "string",
+    "event_time": "timestamp",
+    "scored_at": "timestamp",
+    "outcome": "string",
+    "rejection_code": "string",
+}
+"""The columns in front of the features, with their types; timestamps are microseconds in UTC."""
+
+RESERVED = frozenset(KEY_COLUMNS) | {OUTLIER_COLUMN}
+
+
+@dataclass(frozen=True)
+class LogLayout:
+    """The names of the log's columns for one model.
+
+    Features and outputs stand under their own names; one that would meet a key column, or an
+    output that would meet a feature, gets the prefix `feature.` or `output.`.
+    """
+
+    features: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+    @classmethod
+    def of(cls, schema: Schema, outputs: Sequence[OutputColumn]) -> "LogLayout":
+        """Feature name -> column, output name -> column, each in the model's order."""
+        features = {n: f"feature.{n}" if n in RESERVED else n for n in schema.names}
+        taken = RESERVED | set(features.values())
+        names = {c.name: f"output.{c.name}" if c.name in taken else c.name for c in outputs}
+        return cls(features, names)
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """The entries of one request, event batch or chunk.
+
+    `entry_ids` and `event_times` (timezone-aware) have one item per record: first the scored ones
+    in order, then the rejected ones in order. An entry id is the same when the same record of the
+    same input is scored again by the same model, so that readers can count repeats once.
+    """
+
+    lane: Lane
+    request_id: str
+    scored_at: datetime
+    scored: ScoredBatch
+    rejected: tuple[Rejection, ...]
+    entry_ids: Sequence[str]
+    event_times: Sequence[datetime]
+
+    def __len__(self) -> int:
+        return len(self.entry_ids)
+
+
+class InferenceLog(Protocol):
+    """Where a lane puts its entries."""
+
+    def append(self, entries: LogBatch) -> None:
+        """Returns when the entries will survive the death of this process.
+
+        May block on storage. Raises TransientError when nothing, or not everything, was written;
+        appending the same entries again is safe.
+        """
+        ...

@@ -1,0 +1,73 @@
+"""From a bundle directory to a model that is ready to score: the one loader of all lanes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scoring.errors import BundleError, ModelError
+from scoring.manifest import Manifest, read_manifest, verify_files
+from scoring.model import Backend, ModelBundle, OutlierDetector
+from scoring.schema import Schema
+from scoring.score import score
+from scoring.validation import validate_rows
+
+
+def load_model(bundle: Path, now: datetime) -> ModelBundle:
+    """Verify every digest, load the backend and score the example once.
+
+    Reads the whole bundle; with a compiled backend imports neither MLflow nor pandas. `now` is
+    recorded as the time of loading. Raises BundleError naming the file that does not fit.
+    """
+    manifest = read_manifest(bundle)
+    verify_files(bundle, manifest)
+    schema = manifest_schema(manifest)
+    model = ModelBundle(
+        manifest,
+        schema,
+        _backend(bundle, manifest, schema),
+        _outlier(bundle, manifest, schema),
+        now,
+    )
+    _warm_up(bundle, model)
+    return model
+
+
+def manifest_schema(manifest: Manifest) -> Schema:
+    """The schema of the bundle's model."""
+    columns: list[Mapping[str, Any]] = [
+        {"name": c.name, "type": c.type, "required": c.required} for c in manifest.inputs
+    ]
+    return Schema.from_signature(columns, manifest.ignored_fields, manifest.example)
+
+
+def _backend(bundle: Path, manifest: Manifest, schema: Schema) -> Backend:
+    spec, raw = manifest.backend, manifest.output.raw
+    if spec.kind == "onnx":
+        from scoring.backends.onnx import OnnxBackend
+
+        return OnnxBackend(bundle / spec.path, schema, raw, spec.float_type)
+    from scoring.backends.pyfunc import PyfuncBackend
+
+    return PyfuncBackend(bundle / spec.path, schema, raw)
+
+
+def _outlier(bundle: Path, manifest: Manifest, schema: Schema) -> OutlierDetector | None:
+    if manifest.outlier is None:
+        return None
+    from scoring.backends.onnx import OnnxOutlierDetector
+
+    return OnnxOutlierDetector(bundle / manifest.outlier.path, schema, manifest.outlier.features)
+
+
+def _warm_up(bundle: Path, model: ModelBundle) -> None:
+    """The first call of a session allocates; it happens here and not under a request."""
+    if model.schema.example is None:
+        return
+    valid = validate_rows(model.schema, [dict(model.schema.example)], ["example"])
+    if valid.rejections:
+        raise BundleError(f"{bundle}: the example does not fit the model's own signature")
+    try:
+        score(model, valid.batch)
+    except ModelError as error:
+        raise BundleError(f"{bundle}: the model cannot score its own example: {error}") from error
