@@ -1,0 +1,1 @@
+"""From a registered model version to a bundle: the only door to the MLflow registry."""

@@ -1,0 +1,138 @@
+"""Proof, before a bundle is used, that its backend gives the registered model's scores, and gives
+a record the same bits whatever batch it travels in.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from scoring.errors import ModelError
+from scoring.model import Backend
+from scoring.records import Column, RecordBatch
+from scoring.schema import FieldType, Schema
+from scoring.score import compute
+from scoring.validation import validate_rows
+
+TOLERANCE: Final = 1e-6
+"""Largest accepted difference to the registered model, absolute below 1 and relative above."""
+
+WIDTHS: Final = (1, 2, 3, 7, 32, 100, 1000)
+"""Batch sizes at which the backend must give the same bits as on the whole parity set."""
+
+CALL_WIDTH: Final = 32
+"""Rows per call for a backend whose scores depend on the batch size: for scikit-learn a call of 32
+rows costs about what a call of one does."""
+
+PARITY_RECORDS: Final = 2000
+
+
+def parity_batch(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> RecordBatch:
+    """Up to 2,000 known records, and edge cases made from them: unseen categories, numbers beyond
+    the extremes. Records that the schema refuses are left out.
+    """
+    sample = [dict(row) for row in rows[:PARITY_RECORDS]]
+    candidates = sample + _edge_cases(schema, sample)
+    return validate_rows(schema, candidates, [str(i) for i in range(len(candidates))]).batch
+
+
+def largest_difference(expected: Mapping[str, Column], actual: Mapping[str, Column]) -> float:
+    """Over all columns: |a - b| / max(1, |a|) for numbers; infinite where anything else differs."""
+    largest = 0.0
+    for name, column in expected.items():
+        other = actual[name]
+        if column.dtype.kind in "fiub" and other.dtype.kind in "fiub":
+            a, b = column.astype(np.float64), other.astype(np.float64)
+            difference = np.abs(a - b) / np.maximum(1.0, np.abs(a))
+            largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0)))
+        elif [str(v) for v in column] != [str(v) for v in other]:
+            return float("inf")
+    return largest
+
+
+def is_indifferent_to_width(backend: Backend, batch: RecordBatch) -> bool:
+    """Whether every batch size of `WIDTHS` gives the same bits as the whole batch at once."""
+    whole = backend.compute(batch)
+    return all(_identical(whole, _in_parts(backend, batch, width)) for width in WIDTHS)
+
+
+def steady_call_width(backend: Backend, batch: RecordBatch) -> int | None:
+    """The width at which a record's bits depend neither on its neighbours nor on its place.
+
+    32 where that holds, else 1; None when the model gives other bits for the very same call. Looks
+    at a few hundred records at most, as each call may take tens of milliseconds.
+    """
+    batch = batch.slice(0, 8 * CALL_WIDTH)
+    for width in (CALL_WIDTH, 1):
+        straight = compute(backend, batch, width)
+        moved = _rotated(backend, batch, width, shift=width // 2 + 1)
+        if _identical(straight, moved):
+            return width
+    return None
+
+
+def outlier_difference(expected: Column, actual: Column) -> float:
+    """Largest absolute difference of two anomaly scores."""
+    return float(np.abs(expected - actual).max(initial=0.0))
+
+
+def _in_parts(backend: Backend, batch: RecordBatch, width: int) -> Mapping[str, Column]:
+    starts = range(0, len(batch), width)
+    parts = [backend.compute(batch.slice(start, start + width)) for start in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _rotated(backend: Backend, batch: RecordBatch, width: int, shift: int) -> Mapping[str, Column]:
+    """Scores of the batch taken in another order, put back in the first order."""
+    count = len(batch)
+    order = np.roll(np.arange(count)[::-1], shift)
+    found = compute(backend, batch.take(order), width)
+    back = np.argsort(order)
+    return {name: column[back] for name, column in found.items()}
+
+
+def _identical(a: Mapping[str, Column], b: Mapping[str, Column]) -> bool:
+    return all(np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f") for name in a)
+
+
+def _edge_cases(schema: Schema, sample: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = []
+    for row in sample[:1]:
+        for feature in schema.features:
+            cases += [{**row, feature.name: value} for value in _edges(feature.type)]
+    return cases
+
+
+def _edges(kind: FieldType) -> list[Any]:
+    if kind is FieldType.STRING:
+        return ["", "unseen category", "Ünseen ☃"]
+    if kind in (FieldType.INTEGER, FieldType.LONG):
+        return [0, -1, 100_000, 2**24 + 1]
+    if kind in (FieldType.FLOAT, FieldType.DOUBLE):
+        return [0.0, -1.5, 1e6, 16_777_217.0]
+    if kind is FieldType.BOOLEAN:
+        return [True, False]
+    return []
+
+
+def survivors(backend: Backend, batch: RecordBatch) -> RecordBatch:
+    """The batch, or without its edge cases' tail the part of it the registered model can score.
+
+    Raises ModelError when the model scores none of the records.
+    """
+    try:
+        backend.compute(batch)
+    except ModelError:
+        good = [i for i in range(len(batch)) if _can_score(backend, batch.slice(i, i + 1))]
+        if not good:
+            raise
+        return batch.take(good)
+    return batch
+
+
+def _can_score(backend: Backend, batch: RecordBatch) -> bool:
+    try:
+        backend.compute(batch)
+    except ModelError:
+        return False
+    return True
