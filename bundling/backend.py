@@ -12,7 +12,7 @@ from bundling.compile import FloatType, NotCompilable, compile_sklearn, select_o
 from bundling.config import ModelEntry
 from bundling.parity import (
     TOLERANCE,
-    is_indifferent_to_width,
+    call_width,
     largest_difference,
     steady_call_width,
     survivors,
@@ -65,8 +65,6 @@ def choose_backend(
         spec = BackendSpec("onnx", "model.onnx", best.float_type, best.call_width)
         return ChosenBackend(spec, output, len(batch), best.difference)
     width = steady_call_width(registered, batch)
-    if width is None:
-        raise BundleError("the model gives different scores for the same records")
     path = source.directory.relative_to(work).as_posix()
     spec = BackendSpec("pyfunc", path, call_width=width, reason="; ".join(reasons))
     return ChosenBackend(spec, output, len(batch), 0.0)
@@ -132,11 +130,7 @@ def _compiled(
         closest = min(closest, difference)
         if difference > TOLERANCE:
             continue
-        if is_indifferent_to_width(backend, batch):
-            return _Compiled(path, float_type, None, difference)
-        width = steady_call_width(backend, batch)
-        if width is not None:
-            return _Compiled(path, float_type, width, difference)
+        return _Compiled(path, float_type, call_width(backend, batch), difference)
     path.unlink(missing_ok=True)
     if closest == float("inf"):
         raise NotCompilable("ONNX Runtime cannot run the graph, or no output matches")

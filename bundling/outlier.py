@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 
 from bundling.outlier_graph import isolation_forest_graph
-from bundling.parity import TOLERANCE, outlier_difference
+from bundling.parity import TOLERANCE, call_width, largest_difference
 from bundling.source import ModelSource, outlier_features
 from scoring.backends.onnx import OnnxOutlierDetector, matrix
 from scoring.errors import BundleError
 from scoring.manifest import OutlierSpec
+from scoring.model import OUTLIER
 from scoring.records import RecordBatch
 from scoring.schema import Schema
 
@@ -40,10 +41,12 @@ def compile_outlier(
     onnx.save(isolation_forest_graph(forest), str(work / "outlier.onnx"))
     detector = OnnxOutlierDetector(work / "outlier.onnx", schema, features)
     numbers = _frame(batch, schema, features)
-    difference = outlier_difference(-forest.score_samples(numbers), detector.compute(batch))
+    expected = {OUTLIER: -forest.score_samples(numbers)}
+    difference = largest_difference(expected, detector.compute(batch))
     if difference > TOLERANCE:
         raise BundleError(f"the compiled outlier detector differs by {difference:.1e}")
-    return CompiledOutlier(OutlierSpec("outlier.onnx", features, threshold), difference)
+    width = call_width(detector, batch)
+    return CompiledOutlier(OutlierSpec("outlier.onnx", features, threshold, width), difference)
 
 
 def _frame(batch: RecordBatch, schema: Schema, features: list[str]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scoring.errors import ModelError
+from scoring.errors import BundleError, ModelError
 from scoring.model import Backend
 from scoring.records import Column, RecordBatch
 from scoring.schema import FieldType, Schema
@@ -50,17 +50,24 @@ def largest_difference(expected: Mapping[str, Column], actual: Mapping[str, Colu
     return largest
 
 
-def is_indifferent_to_width(backend: Backend, batch: RecordBatch) -> bool:
-    """Whether every batch size of `WIDTHS` gives the same bits as the whole batch at once."""
+def call_width(backend: Backend, batch: RecordBatch) -> int | None:
+    """How many rows every call of a compiled backend must have for a record to get the same bits in
+    any batch; None when any number does.
+
+    Every record is computed alone and among others, because vectorised code treats the rest of a
+    batch that fills no register differently. Raises BundleError when no width is steady.
+    """
     whole = backend.compute(batch)
-    return all(_identical(whole, _in_parts(backend, batch, width)) for width in WIDTHS)
+    if all(_identical(whole, _in_parts(backend, batch, width)) for width in WIDTHS):
+        return None
+    return steady_call_width(backend, batch)
 
 
-def steady_call_width(backend: Backend, batch: RecordBatch) -> int | None:
+def steady_call_width(backend: Backend, batch: RecordBatch) -> int:
     """The width at which a record's bits depend neither on its neighbours nor on its place.
 
-    32 where that holds, else 1; None when the model gives other bits for the very same call. Looks
-    at a few hundred records at most, as each call may take tens of milliseconds.
+    32 where that holds, else 1. Raises BundleError when the model gives other bits for the very
+    same call. Looks at a few hundred records at most, as each call may take tens of milliseconds.
     """
     batch = batch.slice(0, 8 * CALL_WIDTH)
     for width in (CALL_WIDTH, 1):
@@ -68,12 +75,7 @@ def steady_call_width(backend: Backend, batch: RecordBatch) -> int | None:
         moved = _rotated(backend, batch, width, shift=width // 2 + 1)
         if _identical(straight, moved):
             return width
-    return None
-
-
-def outlier_difference(expected: Column, actual: Column) -> float:
-    """Largest absolute difference of two anomaly scores."""
-    return float(np.abs(expected - actual).max(initial=0.0))
+    raise BundleError("the model gives different scores for the same records")
 
 
 def _in_parts(backend: Backend, batch: RecordBatch, width: int) -> Mapping[str, Column]:

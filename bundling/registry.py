@@ -35,6 +35,19 @@ def fetch(entry: ModelEntry, directory: Path) -> FetchedModel:
     return FetchedModel(target, entry.name, str(found.version), found.run_id, str(found.source))
 
 
+def is_registered(entry: ModelEntry) -> bool:
+    """Whether the registry has the version or alias. Needs `bundling.mlflow_door.opened`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _resolve(entry)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
+
+
 def _resolve(entry: ModelEntry) -> Any:
     from mlflow import MlflowClient
 

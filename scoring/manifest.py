@@ -61,11 +61,15 @@ class BackendSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutlierSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The outlier detector, an ONNX graph over numeric features; outliers lie above `threshold`."""
+    """The outlier detector, an ONNX graph over numeric features; outliers lie above `threshold`.
+
+    `call_width` as in `BackendSpec`.
+    """
 
     path: str
     features: list[str]
     threshold: float
+    call_width: int | None = None
 
 
 class ParitySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

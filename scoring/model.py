@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from scoring.manifest import Manifest, OutputColumn
 from scoring.records import Column, ModelVersion, RecordBatch
 from scoring.schema import Schema
 
+OUTLIER: Final = "outlier_score"
+"""The raw column of an outlier detector."""
+
 
 class Backend(Protocol):
-    """A way to compute the model's raw columns."""
+    """A way to compute raw columns."""
 
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
         """Raw columns by name, each of shape (len(batch),). Raises ModelError. Not thread-safe
@@ -20,22 +23,18 @@ class Backend(Protocol):
         ...
 
 
-class OutlierDetector(Protocol):
-    """A way to compute anomaly scores."""
-
-    def compute(self, batch: RecordBatch) -> Column:
-        """Float64 in (0, 1) of shape (len(batch),), higher is more anomalous. Raises ModelError."""
-        ...
-
-
 @dataclass(frozen=True)
 class ModelBundle:
-    """A verified bundle with its backend, ready to score."""
+    """A verified bundle with its backend, ready to score.
+
+    `outlier` gives one raw column, `scoring.model.OUTLIER`: float64 in (0, 1), higher is more
+    anomalous.
+    """
 
     manifest: Manifest
     schema: Schema
     backend: Backend
-    outlier: OutlierDetector | None
+    outlier: Backend | None
     loaded_at: datetime
 
     @property

@@ -1,13 +1,12 @@
 """From a bundle directory to a model that is ready to score: the one loader of all lanes."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from scoring.bundle_schema import manifest_schema
 from scoring.errors import BundleError, ModelError
 from scoring.manifest import Manifest, read_manifest, verify_files
-from scoring.model import Backend, ModelBundle, OutlierDetector
+from scoring.model import Backend, ModelBundle
 from scoring.schema import Schema
 from scoring.score import score
 from scoring.validation import validate_rows
@@ -33,14 +32,6 @@ def load_model(bundle: Path, now: datetime) -> ModelBundle:
     return model
 
 
-def manifest_schema(manifest: Manifest) -> Schema:
-    """The schema of the bundle's model."""
-    columns: list[Mapping[str, Any]] = [
-        {"name": c.name, "type": c.type, "required": c.required} for c in manifest.inputs
-    ]
-    return Schema.from_signature(columns, manifest.ignored_fields, manifest.example)
-
-
 def _backend(bundle: Path, manifest: Manifest, schema: Schema) -> Backend:
     spec, raw = manifest.backend, manifest.output.raw
     if spec.kind == "onnx":
@@ -52,7 +43,7 @@ def _backend(bundle: Path, manifest: Manifest, schema: Schema) -> Backend:
     return PyfuncBackend(bundle / spec.path, schema, raw)
 
 
-def _outlier(bundle: Path, manifest: Manifest, schema: Schema) -> OutlierDetector | None:
+def _outlier(bundle: Path, manifest: Manifest, schema: Schema) -> Backend | None:
     if manifest.outlier is None:
         return None
     from scoring.backends.onnx import OnnxOutlierDetector

@@ -12,7 +12,7 @@ import numpy as np
 
 from scoring.errors import ModelError
 from scoring.manifest import OutputSpec
-from scoring.model import Backend, ModelBundle
+from scoring.model import OUTLIER, Backend, ModelBundle
 from scoring.records import (
     Column,
     RecordBatch,
@@ -35,12 +35,11 @@ def score(model: ModelBundle, batch: RecordBatch) -> ScoredBatch:
         return _nothing(model, batch)
     raw = compute(model.backend, batch, model.manifest.backend.call_width)
     outputs = _outputs(model.manifest.output, raw)
-    if model.outlier is None or model.manifest.outlier is None:
+    spec = model.manifest.outlier
+    if model.outlier is None or spec is None:
         return ScoredBatch(model.version, batch, outputs, None, None)
-    anomaly = model.outlier.compute(batch)
-    return ScoredBatch(
-        model.version, batch, outputs, anomaly, anomaly > model.manifest.outlier.threshold
-    )
+    anomaly = compute(model.outlier, batch, spec.call_width)[OUTLIER]
+    return ScoredBatch(model.version, batch, outputs, anomaly, anomaly > spec.threshold)
 
 
 def score_valid(model: ModelBundle, valid: Validated) -> tuple[ScoredBatch, tuple[Rejection, ...]]:

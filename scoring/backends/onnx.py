@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from scoring.errors import BundleError, ModelError
+from scoring.model import OUTLIER
 from scoring.records import Column, RecordBatch
 from scoring.schema import FieldType, Schema
 
@@ -61,10 +62,11 @@ class OnnxOutlierDetector:
         except KeyError as error:
             raise BundleError(f"{graph}: the model has no feature {error}") from error
 
-    def compute(self, batch: RecordBatch) -> Column:
-        """Float64 of shape (len(batch),); raises ModelError."""
+    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
+        """The raw column `scoring.model.OUTLIER` in float64; raises ModelError."""
         feed = {"numeric": matrix(batch, self._numeric, np.dtype(np.float64))}
-        return _run(self._session, self._output, feed).reshape(len(batch)).astype(np.float64)
+        scores = _run(self._session, self._output, feed).reshape(len(batch))
+        return {OUTLIER: scores.astype(np.float64)}
 
 
 def open_session(graph: Path) -> onnxruntime.InferenceSession:

@@ -102,8 +102,8 @@ def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> Non
             "No",
             0.5,
         ),
-        backend=BackendSpec("onnx", "model.onnx"),
-        outlier=OutlierSpec("outlier.onnx", ["x", "n"], 0.95),
+        backend=BackendSpec("onnx", "model.onnx", call_width=8),
+        outlier=OutlierSpec("outlier.onnx", ["x", "n"], 0.95, call_width=8),
         parity=ParitySpec(0, 0.0, 0.0, None, []),
         reference=reference,
         files={

@@ -1,0 +1,124 @@
+"""Helpers around the event hub: toy events, in-memory ends for unit tests, readers of real hubs."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from adapters.event_hub import Headers, Outgoing, Received
+from scoring.errors import StorageUnavailable
+from scoring.inference_log import LogBatch
+
+SOURCE = "urn:test"
+TIME = "2026-03-02T11:30:00Z"
+
+
+def event(event_id: str, data: Any, subject: str | None = None, **attributes: Any) -> bytes:
+    """A structured CloudEvent; an attribute given as None is left out."""
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": SOURCE,
+        "type": "hr.employee.updated",
+        "subject": subject or event_id,
+        "time": TIME,
+        "data": data,
+    } | attributes
+    return json.dumps({k: v for k, v in envelope.items() if v is not None}).encode()
+
+
+def received(
+    value: bytes | None, offset: int = 0, headers: Headers = (), key: bytes | None = b"k"
+) -> Received:
+    """An event as partition 2 of the hub `events` would give it at 2026-03-02T12:00:00Z."""
+    return Received("events", 2, offset, 1772452800000, key, value, headers)
+
+
+class MemoryWriter:
+    """A `Writer` that keeps what it is given, after failing as often as told."""
+
+    def __init__(self, failures: Sequence[Exception] = ()) -> None:
+        self.messages: list[Outgoing] = []
+        self._failures = list(failures)
+
+    async def write(self, messages: Sequence[Outgoing]) -> None:
+        """Keep the messages, or raise the next failure."""
+        if self._failures and messages:
+            raise self._failures.pop(0)
+        self.messages += messages
+
+    def events(self, hub: str) -> list[dict[str, Any]]:
+        """The decoded events of one hub."""
+        return [json.loads(m.value) for m in self.messages if m.hub == hub]
+
+
+class MemoryLog:
+    """An `InferenceLog` that keeps its entries, after failing as often as told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.batches: list[LogBatch] = []
+        self._failures = failures
+
+    def append(self, entries: LogBatch) -> None:
+        """Keep the entries, or raise."""
+        if self._failures:
+            self._failures -= 1
+            raise StorageUnavailable("no storage")
+        self.batches.append(entries)
+
+
+async def produce(
+    address: str, hub: str, values: Sequence[tuple[str | None, bytes | None, Headers]]
+) -> None:
+    """Publish (key, value, headers) as they are."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=address, acks="all", max_request_size=2_000_000, max_batch_size=2_000_000
+    )
+    await producer.start()
+    try:
+        sent = [
+            await producer.send(hub, value, key and key.encode(), headers=list(headers))
+            for key, value, headers in values
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+class HubReader:
+    """Everything in some hubs from the beginning, as decoded events with keys and partitions."""
+
+    def __init__(self, address: str, *hubs: str) -> None:
+        self.events: dict[str, list[dict[str, Any]]] = {hub: [] for hub in hubs}
+        self.keys: dict[str, list[bytes | None]] = {hub: [] for hub in hubs}
+        self._hubs = hubs
+        self._address = address
+
+    async def read(self, expected: int, seconds: float = 20.0) -> None:
+        """Read until the hubs together hold at least `expected` events, and nothing more comes for
+        a moment; fails the test when they do not in time.
+        """
+        consumer = AIOKafkaConsumer(
+            *self._hubs,
+            bootstrap_servers=self._address,
+            group_id=None,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4_000_000,
+        )
+        await consumer.start()
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    batches = await consumer.getmany(timeout_ms=200)
+                    for partition, records in batches.items():
+                        self.events[partition.topic] += [json.loads(r.value) for r in records]
+                        self.keys[partition.topic] += [r.key for r in records]
+                    if not batches and sum(map(len, self.events.values())) >= expected:
+                        return
+        except TimeoutError:
+            counts = {hub: len(events) for hub, events in self.events.items()}
+            raise AssertionError(f"expected {expected} events, got {counts}") from None
+        finally:
+            await consumer.stop()
