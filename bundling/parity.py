@@ -28,11 +28,12 @@ PARITY_RECORDS: Final = 2000
 
 
 def parity_batch(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> RecordBatch:
-    """Up to 2,000 known records, and edge cases made from them: unseen categories, numbers beyond
-    the extremes. Records that the schema refuses are left out.
+    """2,000 records: the known ones, then mixtures of them; and edge cases besides: unseen
+    categories, numbers beyond the extremes. Records that the schema refuses are left out.
     """
-    sample = [dict(row) for row in rows[:PARITY_RECORDS]]
-    candidates = sample + _edge_cases(schema, sample)
+    known = [dict(row) for row in rows[:PARITY_RECORDS]]
+    mixed = _mixtures(schema, known, PARITY_RECORDS - len(known)) if known else []
+    candidates = known + mixed + _edge_cases(schema, known)
     return validate_rows(schema, candidates, [str(i) for i in range(len(candidates))]).batch
 
 
@@ -95,6 +96,26 @@ def _rotated(backend: Backend, batch: RecordBatch, width: int, shift: int) -> Ma
 
 def _identical(a: Mapping[str, Column], b: Mapping[str, Column]) -> bool:
     return all(np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f") for name in a)
+
+
+def _mixtures(
+    schema: Schema, known: Sequence[Mapping[str, Any]], count: int
+) -> list[dict[str, Any]]:
+    """Records whose every value comes from some known record; floats are moved by up to a half.
+
+    A model that carries one example only would otherwise be proved on that one.
+    """
+    random = np.random.default_rng(0)
+    mixtures: list[dict[str, Any]] = []
+    for _ in range(count):
+        mixture: dict[str, Any] = {}
+        for feature in schema.features:
+            value = known[int(random.integers(len(known)))].get(feature.name)
+            if isinstance(value, float):
+                value *= random.uniform(0.5, 1.5)
+            mixture[feature.name] = value
+        mixtures.append(mixture)
+    return mixtures
 
 
 def _edge_cases(schema: Schema, sample: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

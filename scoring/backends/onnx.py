@@ -5,17 +5,20 @@ Graph contract: input `numeric` of shape (records, numeric features) in float64 
 of shape (records, raw columns) or (records,).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from scoring.errors import BundleError, ModelError
 from scoring.model import OUTLIER
 from scoring.records import Column, RecordBatch
 from scoring.schema import FieldType, Schema
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 _DTYPES: Mapping[str, np.dtype[Any]] = {
     "double": np.dtype(np.float64),
@@ -69,8 +72,13 @@ class OnnxOutlierDetector:
         return {OUTLIER: scores.astype(np.float64)}
 
 
-def open_session(graph: Path) -> onnxruntime.InferenceSession:
+def open_session(graph: Path) -> "InferenceSession":
     """A session on one thread, so that sums are always made in the same order."""
+    # ONNX Runtime reports usage to its makers from a thread of its own. It reads this once, while
+    # it is imported; `disable_telemetry_events` comes too late.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -89,7 +97,7 @@ def matrix(batch: RecordBatch, columns: Sequence[int], dtype: np.dtype[Any]) -> 
     return values
 
 
-def _run(session: onnxruntime.InferenceSession, output: str, feed: dict[str, Column]) -> Column:
+def _run(session: "InferenceSession", output: str, feed: dict[str, Column]) -> Column:
     try:
         return np.asarray(session.run([output], feed)[0])
     except Exception as error:  # its text may quote input values, so it is not repeated
