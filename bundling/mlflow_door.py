@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "MLFLOW_CONFIGURE_LOGGING": "false",  # its lines then look like all others
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # which is the command's
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _BUSY = frozenset(

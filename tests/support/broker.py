@@ -96,9 +96,17 @@ class HubReader:
         self._hubs = hubs
         self._address = address
 
-    async def read(self, expected: int, seconds: float = 20.0) -> None:
-        """Read until the hubs together hold at least `expected` events, and nothing more comes for
-        a moment; fails the test when they do not in time.
+    def __len__(self) -> int:
+        return sum(map(len, self.events.values()))
+
+    @property
+    def ids(self) -> set[str]:
+        """The distinct event ids."""
+        return {e["id"] for events in self.events.values() for e in events}
+
+    async def read(self, expected: int, *, distinct: bool = False, seconds: float = 20.0) -> None:
+        """Read until the hubs together hold at least `expected` events (or event ids), and nothing
+        more comes for a moment; fails the test when they do not in time.
         """
         consumer = AIOKafkaConsumer(
             *self._hubs,
@@ -115,7 +123,8 @@ class HubReader:
                     for partition, records in batches.items():
                         self.events[partition.topic] += [json.loads(r.value) for r in records]
                         self.keys[partition.topic] += [r.key for r in records]
-                    if not batches and sum(map(len, self.events.values())) >= expected:
+                    found = len(self.ids) if distinct else len(self)
+                    if not batches and found >= expected:
                         return
         except TimeoutError:
             counts = {hub: len(events) for hub, events in self.events.items()}
