@@ -18,7 +18,9 @@ Heartbeat = Callable[[str], None]
 
 _START_SECONDS = 90.0
 _STREAM_SECONDS = 120.0
+# What batch rows and score events carry beside a prediction.
 _PLACE = ("file", "row")
+_CAUSE = ("model", "causationid", "causationsource")
 
 
 def silent(_: str) -> None:
@@ -148,7 +150,12 @@ def read_batch_run(run: Path) -> tuple[dict[str, Prediction], dict[str, Any]]:
     predictions: dict[str, Prediction] = {}
     for part in sorted((run / "scores").glob("*.parquet")):
         for row in pq.ParquetFile(part).read().to_pylist():
-            predictions[row["record_id"]] = {k: v for k, v in row.items() if k not in _PLACE}
+            predictions[row["record_id"]] = {
+                # Part files have the outlier columns, empty, for models without a detector too.
+                k: v
+                for k, v in row.items()
+                if k not in _PLACE and v is not None
+            }
     manifest: dict[str, Any] = json.loads((run / "manifest.json").read_bytes())
     return predictions, manifest
 
@@ -180,4 +187,4 @@ def _difference(a: Prediction, b: Prediction) -> float:
 
 
 def _prediction(data: dict[str, Any]) -> Prediction:
-    return {k: v for k, v in data.items() if k not in ("model", "causationid")}
+    return {k: v for k, v in data.items() if k not in _CAUSE}

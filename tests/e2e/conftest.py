@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.population import write_population
+from tests.support import foreign_models
 from tests.support.bundles import (
     RealBundle,
     command,
@@ -33,7 +34,7 @@ def attrition(tmp_path_factory: pytest.TempPathFactory) -> RealBundle:
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RealBundle]:
     """Two unlike models: a regression, and a PythonModel that returns a DataFrame."""
     work = tmp_path_factory.mktemp("foreign")
-    command(work, "-m", "tests.support.foreign_models", "sqlite:///mlflow.db")
+    command(work, foreign_models.__file__, "sqlite:///mlflow.db")
     made: dict[str, RealBundle] = {}
     for name, rows in (("fuel", fuel_rows(300)), ("grades", grades_rows(300))):
         models = write_models(work / f"{name}.json", name)

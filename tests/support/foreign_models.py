@@ -1,4 +1,4 @@
-"""Register two models unlike the shipped one: `python -m tests.support.foreign_models URI`.
+"""Register two models unlike the shipped one: run this file with a tracking URI.
 
 `fuel`: a scikit-learn regression on numeric columns, integers and floats. `grades`: a PythonModel
 from a source file that returns a DataFrame and cannot be compiled.
