@@ -133,6 +133,7 @@ class Lanes:
             "storage_url": str(self.storage),
             "bootstrap_servers": self.broker,
             "probe_port": str(self.ports["stream"]),
+            "session_timeout_seconds": "2",  # the local broker's first join takes half of it
         }
 
 

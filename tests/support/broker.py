@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -10,6 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from adapters.event_hub import Headers, Outgoing, Received
 from scoring.errors import StorageUnavailable
 from scoring.inference_log import LogBatch
+from scoring.model import ModelBundle
+from stream_worker.handler import Handler
 
 SOURCE = "urn:test"
 TIME = "2026-03-02T11:30:00Z"
@@ -67,6 +70,21 @@ class MemoryLog:
             self._failures -= 1
             raise StorageUnavailable("no storage")
         self.batches.append(entries)
+
+
+async def no_commit() -> None:
+    """A commit that is not looked at."""
+
+
+async def published(
+    model: ModelBundle, now: datetime, max_event_bytes: int, *values: bytes | None
+) -> MemoryWriter:
+    """What the handler publishes in `scores` and `dead` for some events, from offset 0 on."""
+    writer = MemoryWriter()
+    handler = Handler(model, writer, MemoryLog(), "scores", "dead", max_event_bytes)
+    batch = [received(value, offset) for offset, value in enumerate(values)]
+    await handler.deliver(handler.compute(batch, now), 1, no_commit)
+    return writer
 
 
 async def produce(

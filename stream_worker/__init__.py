@@ -1,0 +1,1 @@
+"""The stream lane: scores the events of an event hub."""

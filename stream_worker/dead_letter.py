@@ -1,0 +1,92 @@
+"""Dead letters: what becomes of an event that was not scored."""
+
+import base64
+from datetime import datetime
+from typing import Any
+
+from adapters.event_hub import Outgoing, Received
+from scoring.identifiers import derived_id
+from scoring.records import ModelVersion, Rejection
+from stream_worker.cloudevents import STRUCTURED_HEADERS, Event, encode
+
+TYPE = "trilane.rejection.v1"
+MAX_DETAIL_CHARACTERS = 2000
+_MAX_KEY_BYTES = 1024
+
+
+def origin(received: Received, event: Event | None) -> tuple[str, ...]:
+    """What identifies an event: its source and id, or its place when it could not be decoded."""
+    if event is None:
+        return received.hub, str(received.partition), str(received.offset)
+    return event.source, event.id
+
+
+def dead_letter(
+    hub: str,
+    received: Received,
+    event: Event | None,
+    rejection: Rejection,
+    model: ModelVersion,
+    attempt: int,
+    now: datetime,
+    max_bytes: int,
+) -> Outgoing:
+    """The dead letter for one rejection; its id is the same each time.
+
+    Carries the original bytes in base64 as long as the whole stays within `max_bytes`, else null.
+    Keyed by the record id, or by the original key where there is none.
+    """
+    data: dict[str, Any] = {
+        "code": str(rejection.code),
+        "detail": _shortened(rejection.detail),
+        "attempts": attempt,
+        "record_id": rejection.record_id,
+        "model": {"name": model.name, "version": model.version},
+        "causationid": None if event is None else event.id,
+        "causationsource": None if event is None else event.source,
+        "hub": received.hub,
+        "partition": received.partition,
+        "offset": received.offset,
+        "original": _original(received, max_bytes),
+    }
+    value = _encoded(data, received, event, rejection, model, now)
+    if len(value) > max_bytes:
+        value = _encoded(data | {"original": None}, received, event, rejection, model, now)
+    return Outgoing(hub, _key(received, rejection), value, STRUCTURED_HEADERS)
+
+
+def _encoded(
+    data: dict[str, Any],
+    received: Received,
+    event: Event | None,
+    rejection: Rejection,
+    model: ModelVersion,
+    now: datetime,
+) -> bytes:
+    return encode(
+        event_id=derived_id(*origin(received, event), model.digest),
+        source=f"trilane/{model.name}",
+        kind=TYPE,
+        subject=rejection.record_id,
+        time=now,
+        data=data,
+    )
+
+
+def _original(received: Received, max_bytes: int) -> str | None:
+    if received.value is None or len(received.value) > max_bytes:
+        return None
+    return base64.b64encode(received.value).decode()
+
+
+def _key(received: Received, rejection: Rejection) -> bytes | None:
+    if rejection.record_id is not None:
+        return rejection.record_id.encode()
+    key = received.key
+    return key if key is not None and len(key) <= _MAX_KEY_BYTES else None
+
+
+def _shortened(detail: str) -> str:
+    if len(detail) <= MAX_DETAIL_CHARACTERS:
+        return detail
+    return detail[: MAX_DETAIL_CHARACTERS - 1] + "…"

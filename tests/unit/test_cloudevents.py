@@ -1,0 +1,117 @@
+"""CloudEvents in and out."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from scoring.records import Violation
+from stream_worker.cloudevents import Event, decode, encode
+from tests.support.broker import event, received
+
+MAX = 10_000
+
+BINARY = (
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"e1"),
+    ("ce_source", b"urn:test"),
+    ("ce_type", b"hr.employee.updated"),
+    ("ce_subject", "é17".encode()),
+    ("ce_time", b"2026-03-02T12:30:00+01:00"),
+    ("content-type", b"application/json"),
+)
+
+
+def rule_of(value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> str:
+    """The code and rule with which an event is refused."""
+    outcome = decode(received(value, headers=headers), MAX)
+    assert isinstance(outcome, Violation)
+    assert outcome.field is None
+    return f"{outcome.code}: {outcome.rule}"
+
+
+def test_a_structured_event_is_decoded() -> None:
+    """Every attribute arrives, with the time in UTC."""
+    outcome = decode(received(event("e1", {"x": 1}, "17", time="2026-03-02T12:30:00+01:00")), MAX)
+    at = datetime(2026, 3, 2, 11, 30, tzinfo=UTC)
+    assert outcome == Event("e1", "urn:test", "hr.employee.updated", "17", at, {"x": 1})
+
+
+def test_both_modes_give_the_same_event() -> None:
+    """Binary mode carries the attributes in headers and the data as the value."""
+    structured = event("e1", {"x": 1}, "é17", time="2026-03-02T12:30:00+01:00")
+    assert decode(received(b'{"x": 1}', headers=BINARY), MAX) == decode(received(structured), MAX)
+
+
+def test_the_content_type_decides_between_the_modes() -> None:
+    """An event declared structured is structured, even with CloudEvents headers beside it."""
+    headers = (*BINARY[:-1], ("content-type", b"application/cloudevents+json; charset=UTF-8"))
+    outcome = decode(received(event("inner", {}), headers=headers), MAX)
+    assert isinstance(outcome, Event)
+    assert outcome.id == "inner"
+
+
+def test_optional_attributes_and_extensions() -> None:
+    """Subject, time and data may be absent; extension attributes are allowed."""
+    raw = event("e1", None, time=None, traceparent="00-1").replace(b"subject", b"object")
+    outcome = decode(received(raw), MAX)
+    assert outcome == Event("e1", "urn:test", "hr.employee.updated", None, None, None)
+
+
+def test_headers_that_are_no_text_do_not_matter_in_structured_mode() -> None:
+    """Only the CloudEvents headers are read, and only in binary mode."""
+    headers = (("traceparent", b"\xff\xfe"), ("content-type", b"\xff"), ("ce_id", b"\xff"))
+    assert isinstance(decode(received(event("e1", {}), headers=headers), MAX), Event)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (None, "valid JSON"),
+        (b"", "valid JSON"),
+        (b"{", "valid JSON"),
+        (b'{"data": NaN}', "valid JSON"),
+        (b"[]", "no CloudEvent"),
+        (b'"secret"', "no CloudEvent"),
+        (b'{"specversion": "\xff"}', "UTF-8"),
+        (b'{"data":' + b"[" * 4000 + b"]" * 4000 + b"}", "nested"),
+        (event("", {}), "$.id"),
+        (event("e" * 1025, {}), "$.id"),
+        (event("e1", {}, source=None), "`source`"),
+        (event("e1", {}, type=None), "`type`"),
+        (event("e1", {}, specversion="0.3"), "version 1.0"),
+        (event("e1", {}) + b"x", "valid JSON"),
+        (event("e1", {}, id=5), "$.id"),
+        (event("e1", {}, time="secret"), "$.time"),
+        (event("e1", {}, time="2026-03-02T11:30:00"), "$.time"),
+        (event("e1", {}, time="0001-01-01T00:00:00+14:00"), "time is out of range"),
+        (b'{"data": {"secret": 1e999}}', "no CloudEvent"),
+    ],
+)  # fmt: skip
+def test_what_is_no_cloudevent_is_malformed(value: bytes | None, part: str) -> None:
+    """Whatever cannot be read is one violation that names the rule and no value."""
+    rule = rule_of(value)
+    assert rule.startswith("malformed: ")
+    assert part in rule
+    assert "secret" not in rule
+
+
+def test_binary_headers_that_are_no_text_are_malformed() -> None:
+    """A CloudEvents header must be UTF-8."""
+    headers = (*BINARY[:1], ("ce_id", b"\xa1\xff"), *BINARY[2:])
+    assert rule_of(b"{}", headers) == "malformed: must be UTF-8, the CloudEvents headers too"
+
+
+def test_an_oversized_event_is_not_decoded() -> None:
+    """The limit is in bytes of the value."""
+    assert rule_of(b"x" * (MAX + 1)) == "too_large: must not exceed 10000 bytes"
+    assert rule_of(b"x" * MAX).startswith("malformed")
+
+
+def test_encoded_events_decode_to_what_went_in() -> None:
+    """What is published reads back; it says that its data is JSON."""
+    at = datetime(2026, 3, 2, 11, 30, tzinfo=UTC)
+    raw = encode(event_id="i", source="s", kind="t", subject=None, time=at, data={"a": 0.1})
+    assert decode(received(raw), MAX) == Event("i", "s", "t", None, at, {"a": 0.1})
+    assert json.loads(raw)["datacontenttype"] == "application/json"
+    assert "subject" not in json.loads(raw)
