@@ -1,0 +1,1 @@
+"""The online lane: scores records over HTTP."""
