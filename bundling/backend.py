@@ -86,6 +86,8 @@ def _candidates(
     work: Path,
 ) -> tuple[list[_Compiled], list[str]]:
     """Graphs that reproduce the scores, float64 first, and why others do not."""
+    if "sklearn" not in source.flavors:
+        return [], ["only scikit-learn models are compiled"]
     compiled: list[_Compiled] = []
     reasons: list[str] = []
     for float_type in get_args(FloatType):
@@ -115,8 +117,6 @@ def _compiled(
     work: Path,
 ) -> _Compiled:
     """Write a graph and compare it with the registered model. Raises NotCompilable."""
-    if "sklearn" not in source.flavors:
-        raise NotCompilable("only scikit-learn models are compiled")
     graph = compile_sklearn(source.directory, schema, float_type)
     path = work / f"model-{float_type}.onnx"
     closest = float("inf")

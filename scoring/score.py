@@ -34,7 +34,10 @@ def score(model: ModelBundle, batch: RecordBatch) -> ScoredBatch:
     if len(batch) == 0:
         return _nothing(model, batch)
     raw = compute(model.backend, batch, model.manifest.backend.call_width)
-    outputs = _outputs(model.manifest.output, raw)
+    try:
+        outputs = _outputs(model.manifest.output, raw)
+    except (TypeError, ValueError, OverflowError) as error:  # NumPy's words may quote the value
+        raise ModelError(f"the model returned no usable value: {type(error).__name__}") from None
     spec = model.manifest.outlier
     if model.outlier is None or spec is None:
         return ScoredBatch(model.version, batch, outputs, None, None)

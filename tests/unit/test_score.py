@@ -9,7 +9,7 @@ import pytest
 
 from scoring.errors import ModelError
 from scoring.manifest import BackendSpec, OutputColumn, OutputSpec
-from scoring.model import ModelBundle
+from scoring.model import Backend, ModelBundle
 from scoring.records import Column, RecordBatch
 from scoring.score import compute, score, score_valid
 from scoring.validation import validate_rows
@@ -39,7 +39,18 @@ class FailsOnNegative:
         return {"y": batch.columns[0]}
 
 
-def with_backend(toy: ModelBundle, backend: WidthSensitive | FailsOnNegative) -> ModelBundle:
+class Returns:
+    """A backend that returns what it was given."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
+        """The column, whatever the batch."""
+        return {"y": self._column}
+
+
+def with_backend(toy: ModelBundle, backend: Backend) -> ModelBundle:
     """The toy model with another backend that returns one column `y`."""
     output = OutputSpec("columns", ["y"], [OutputColumn("y", "double")])
     manifest = msgspec.structs.replace(
@@ -116,6 +127,15 @@ def test_a_result_that_is_not_finite_is_no_score(toy: ModelBundle) -> None:
     batch.columns[0][1] = np.inf
     with pytest.raises(ModelError, match="not a finite number"):
         score(model, batch)
+
+
+def test_a_result_of_another_type_is_no_score(toy: ModelBundle) -> None:
+    """A model that returns text where it returned numbers at packaging; its text is not repeated."""
+    model = with_backend(toy, Returns(np.array(["secret", "1"], dtype=object)))
+    batch = validate_rows(toy.schema, records(2), ["a", "b"]).batch
+    with pytest.raises(ModelError, match="no usable value") as caught:
+        score(model, batch)
+    assert "secret" not in str(caught.value)
 
 
 def test_loading_twice_gives_the_same_identity(tmp_path: Path) -> None:
