@@ -47,6 +47,7 @@ class Returns:
 
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
         """The column, whatever the batch."""
+        del batch
         return {"y": self._column}
 
 
@@ -130,7 +131,7 @@ def test_a_result_that_is_not_finite_is_no_score(toy: ModelBundle) -> None:
 
 
 def test_a_result_of_another_type_is_no_score(toy: ModelBundle) -> None:
-    """A model that returns text where it returned numbers at packaging; its text is not repeated."""
+    """Text where packaging saw numbers is a model error, and the text is not repeated."""
     model = with_backend(toy, Returns(np.array(["secret", "1"], dtype=object)))
     batch = validate_rows(toy.schema, records(2), ["a", "b"]).batch
     with pytest.raises(ModelError, match="no usable value") as caught:
