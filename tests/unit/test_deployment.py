@@ -15,6 +15,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from adapters.settings import AppSettings
+from batch_scorer.settings import BatchSettings
+from bundling.settings import PackageSettings
+from monitoring.settings import MonitorSettings
+from online_api.settings import OnlineSettings
+from stream_worker.settings import StreamSettings
+from training.settings import TrainSettings
+
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "k8s" / "base"
 COMPOSE = ROOT / "compose.yaml"
@@ -24,16 +32,16 @@ SCRIPTS = ROOT / "pipelines" / "scripts"
 KUBERNETES = "1.33"
 """The version whose schemas the manifests must meet."""
 
-SETTINGS = {
-    "BUNDLE", "STORAGE_URL", "STORAGE_CONNECTION_STRING", "LOG_LEVEL",
-    "HOST", "PORT", "SPOOL_DIR", "MAX_BODY_BYTES", "MAX_RECORDS", "UPLOAD_INTERVAL_SECONDS",
-    "BOOTSTRAP_SERVERS", "EVENT_HUBS_CONNECTION_STRING", "SECURITY_PROTOCOL", "EVENTS_HUB",
-    "SCORES_HUB", "DEAD_LETTERS_HUB", "CONSUMER_GROUP", "PROBE_HOST", "PROBE_PORT",
-    "INPUT", "OUTPUT", "RUN_ID", "RECORD_ID_COLUMN", "AS_OF", "CHUNK_RECORDS",
-    "POLICY", "GRACE_SECONDS", "INTERVAL_SECONDS", "ONCE", "LOGS_INGESTION_ENDPOINT",
-    "LOGS_INGESTION_RULE_ID", "DATA", "MODELS",
-}  # fmt: skip
-"""Every environment variable that a command reads, without the prefix TRILANE_."""
+APPS: tuple[type[AppSettings], ...] = (
+    OnlineSettings,
+    StreamSettings,
+    BatchSettings,
+    MonitorSettings,
+    TrainSettings,
+    PackageSettings,
+)
+SETTINGS = {name.upper() for app in APPS for name in app.model_fields}
+"""Every environment variable that a deployed command reads, without the prefix TRILANE_."""
 
 IMAGES = (
     "scoring", "scoring-pyfunc", "monitoring",
