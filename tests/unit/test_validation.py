@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from scoring.records import RejectionCode
 from scoring.schema import FieldType, Schema
-from scoring.validation import MISSING, validate_columns, validate_rows
+from scoring.validation import validate_columns, validate_rows
+from scoring.values import MISSING
 
 SCHEMA = Schema.from_signature(
     [
@@ -72,7 +73,7 @@ def test_a_good_record_becomes_a_batch_in_schema_order() -> None:
     ],
 )
 def test_values_that_fit(field: str, value: Any) -> None:
-    """Whole floats fit integers, integers fit floats, optional and ignored fields may be anything."""
+    """Whole floats fit integers, integers fit floats, optional fields may be absent."""
     assert verdict(field, value) is None
 
 
