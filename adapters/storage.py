@@ -3,9 +3,11 @@
 `file:///dir` or a plain path is a directory; `memory://name` lives in this process (tests);
 `abfs://container@account.dfs.core.windows.net/prefix` (also abfss:, az:) is Azure Blob Storage or
 ADLS Gen2 through adlfs and azure-storage-blob, with a connection string or workload identity.
-Paths inside are relative, with forward slashes.
+Paths inside are relative, with forward slashes. Neither URLs nor paths are percent-decoded: a
+character stands for itself.
 """
 
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from fsspec.spec import AbstractFileSystem
 from scoring.errors import ConfigurationError, InputError, StorageUnavailable
 
 _AZURE = ("abfs", "abfss", "az")
+_BUFFER_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,10 @@ class Storage:
         return bytes(data)
 
     def open(self, path: str) -> IO[bytes]:
-        """A file to be read in pieces; the caller closes it."""
+        """A file to be read in pieces, buffered and seekable; the caller closes it."""
         with _translated(self.url_of(path)):
             file: IO[bytes] = self._filesystem.open(self._full(path), "rb")
-        return file
+        return io.BufferedReader(_Pieces(file, self.url_of(path)), _BUFFER_BYTES)
 
     def exists(self, path: str) -> bool:
         """Whether a file or a non-empty prefix of that name exists."""
@@ -92,7 +95,9 @@ class Storage:
         full = self._full(prefix)
         with _translated(self.url_of(prefix)):
             self._filesystem.invalidate_cache()
-            found: dict[str, dict[str, Any]] = self._filesystem.find(full, detail=True)
+            found = self._filesystem.find(full, detail=True)
+            if isinstance(found, list):  # adlfs, when the prefix is one file
+                found = {name: self._filesystem.info(name) for name in found}
         infos = [_info(self._relative(name), detail) for name, detail in found.items()]
         return sorted((i for i in infos if not _is_temporary(i.path)), key=lambda i: i.path)
 
@@ -110,7 +115,7 @@ def open_storage(url: str, connection_string: str | None = None) -> Storage:
     """The storage at a URL; connects lazily. Raises ConfigurationError for an unknown scheme."""
     scheme, separator, _ = url.partition("://")
     if not separator:
-        url, scheme = Path(url).absolute().as_uri(), "file"
+        url, scheme = f"file://{Path(url).absolute().as_posix()}", "file"
     if scheme in _AZURE:
         return _open_azure(url, connection_string)
     if scheme not in ("file", "memory"):
@@ -159,8 +164,42 @@ def _is_temporary(path: str) -> bool:
 
 def _info(path: str, detail: dict[str, Any]) -> FileInfo:
     size = int(detail.get("size") or 0)
-    etag = detail.get("etag") or f"{size}-{detail.get('mtime') or detail.get('created')}"
+    changed = detail.get("mtime") or detail.get("created")
+    # Two writes may share a time of change; each has an inode of its own.
+    etag = detail.get("etag") or f"{size}-{changed}-{detail.get('ino', 0)}"
     return FileInfo(path, size, str(etag))
+
+
+class _Pieces(io.RawIOBase):
+    """An open file whose every read has its errors translated."""
+
+    def __init__(self, file: IO[bytes], what: str) -> None:
+        self._file = file
+        self._what = what
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with _translated(self._what):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with _translated(self._what):
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The batch lane: files of records in, files of scores and rejected rows out."""

@@ -1,0 +1,91 @@
+"""What `trilane batch` does: wiring, one run, a summary."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+
+from adapters.parquet_log import ParquetInferenceLog
+from adapters.storage import Storage, open_storage
+from batch_scorer.inputs import find_inputs
+from batch_scorer.progress import show_progress
+from batch_scorer.run import Clock, Run, RunSpec
+from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
+from batch_scorer.settings import BatchSettings
+from scoring.errors import ConfigurationError, TransientError
+from scoring.model_loader import load_model
+
+_log = logging.getLogger(__name__)
+
+
+def run_job(settings: BatchSettings, clock: Clock) -> str:
+    """Do one run, or find it complete; returns a summary for people, without values of records.
+
+    Blocks until the run is complete. SIGTERM ends it with TransientError, and the run stays
+    unfinished. Raises TrilaneError.
+    """
+    started = clock().astimezone(UTC)
+    run_id = settings.run_id or f"{started:%Y-%m-%d}"
+    secret = settings.connection_string()
+    output = open_storage(settings.output, secret)
+    done = read_run_manifest(output, run_id)
+    if done is not None:
+        return f"run {run_id} is complete already; nothing was written\n{_summary(done, output)}"
+    source = open_storage(settings.input, secret)
+    _check_apart(source, output)
+    files = find_inputs(source)
+    model = load_model(settings.bundle, started)
+    log = ParquetInferenceLog(open_storage(settings.storage_url, secret), model)
+    spec = RunSpec(
+        run_id=run_id,
+        record_id_column=settings.record_id_column,
+        chunk_records=settings.chunk_records,
+        event_time=(settings.as_of or started).astimezone(UTC),
+        started=started,
+    )
+    figures = {"files": len(files), "bytes": sum(f.size for f in files)}
+    _log.info("run started", extra={"run_id": run_id, "model": model.version.name, **figures})
+    with _ends_on_sigterm(run_id), show_progress(files, clock) as progress:
+        manifest = Run(spec, model, source, output, log, clock).score(files, progress)
+    return _summary(manifest, output)
+
+
+def _check_apart(source: Storage, output: Storage) -> None:
+    if f"{output.url.rstrip('/')}/".startswith(f"{source.url.rstrip('/')}/"):
+        raise ConfigurationError(
+            f"the output {output.url} lies in the input {source.url}: "
+            "the next run would read the scores of this one"
+        )
+
+
+def _summary(manifest: RunManifest, output: Storage) -> str:
+    totals, model = manifest.totals, manifest.model
+    counts = f"{totals.received:,} received, {totals.scored:,} scored, {totals.rejected:,} rejected"
+    codes = ", ".join(f"{c} {n:,}" for c, n in list(manifest.rejections.items())[:5])
+    return "\n".join(
+        [
+            f"run {manifest.run_id}: {counts} in {manifest.seconds:.1f} s",
+            *([f"rejected: {codes}"] if codes else []),
+            f"model {model.name} version {model.version} digest {model.digest[:12]}",
+            f"output {output.url_of(run_directory(manifest.run_id))}",
+        ]
+    )
+
+
+@contextmanager
+def _ends_on_sigterm(run_id: str) -> Iterator[None]:
+    """As process 1 of a container this process would not be ended by SIGTERM at all."""
+
+    def stop(*_: object) -> None:
+        raise TransientError(f"stopped by SIGTERM; --run-id {run_id} completes the run")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

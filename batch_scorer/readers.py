@@ -1,0 +1,32 @@
+"""From a file in storage to chunks of records."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Final
+
+from adapters.storage import Storage
+from batch_scorer.chunks import Chunk
+from batch_scorer.csv_reader import read_csv
+from batch_scorer.inputs import Format, InputFile
+from batch_scorer.jsonl_reader import read_jsonl
+from batch_scorer.parquet_reader import read_parquet
+from scoring.schema import Schema
+
+_Reader = Callable[[IO[bytes], InputFile, Schema, str, int], Iterator[Chunk]]
+
+_READERS: Final[Mapping[Format, _Reader]] = {
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+}
+
+
+def read_chunks(
+    storage: Storage, source: InputFile, schema: Schema, id_column: str, limit: int
+) -> Iterator[Chunk]:
+    """All rows of a file in order, `limit` at a time; the same file gives the same chunks.
+
+    The id column is taken out of the records unless the model has a feature of that name. Blocks
+    on storage. Raises InputError when the file as a whole cannot be read, StorageUnavailable.
+    """
+    with storage.open(source.path) as file:
+        yield from _READERS[source.format](file, source, schema, id_column, limit)
