@@ -2,10 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 _QUIET_SECONDS = 3.0
+
+T = TypeVar("T")
 
 
 class Progress:
@@ -39,6 +43,15 @@ class Progress:
         self._spoke = now
         text = f"{self._title} … {self._seconds():.0f} s {detail}"
         self._show(text, end="" if self._terminal else "\n")
+
+    def watched(self, work: Callable[[], T], detail: str) -> T:
+        """The result of a slow call, made in a thread while this one gives signs of life."""
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work)
+            while not future.done():
+                self.beat(detail)
+                time.sleep(0.1)
+            return future.result()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started

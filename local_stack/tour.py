@@ -63,7 +63,7 @@ def prepare_bundle(
     with progress.step("model: train, register, package") as step:
         if is_current(bundle, config.champion):
             return
-        if not _is_registered(config):
+        if not step.watched(lambda: _is_registered(config), "asking the registry"):
             processes.run("train", "training", settings, heartbeat=lambda: step.beat("training"))
         settings["output"] = str(bundle.parent)
         processes.run("package", "bundling", settings, heartbeat=lambda: step.beat("packaging"))
