@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 
@@ -14,7 +14,7 @@ from batch_scorer.progress import show_progress
 from batch_scorer.run import Clock, Run, RunSpec
 from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
 from batch_scorer.settings import BatchSettings
-from scoring.errors import ConfigurationError, TransientError
+from scoring.errors import ConfigurationError
 from scoring.model_loader import load_model
 
 _log = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 def run_job(settings: BatchSettings, clock: Clock) -> str:
     """Do one run, or find it complete; returns a summary for people, without values of records.
 
-    Blocks until the run is complete. SIGTERM ends it with TransientError, and the run stays
-    unfinished. Raises TrilaneError.
+    Blocks until the run is complete. SIGTERM ends it after the chunk in hand with TransientError,
+    and the run stays unfinished. Raises TrilaneError.
     """
     started = clock().astimezone(UTC)
     run_id = settings.run_id or f"{started:%Y-%m-%d}"
@@ -47,8 +47,8 @@ def run_job(settings: BatchSettings, clock: Clock) -> str:
     )
     figures = {"files": len(files), "bytes": sum(f.size for f in files)}
     _log.info("run started", extra={"run_id": run_id, "model": model.version.name, **figures})
-    with _ends_on_sigterm(run_id), show_progress(files, clock) as progress:
-        manifest = Run(spec, model, source, output, log, clock).score(files, progress)
+    with _noticing_sigterm() as stopping, show_progress(files, clock) as progress:
+        manifest = Run(spec, model, source, output, log, clock, stopping).score(files, progress)
     return _summary(manifest, output)
 
 
@@ -75,17 +75,16 @@ def _summary(manifest: RunManifest, output: Storage) -> str:
 
 
 @contextmanager
-def _ends_on_sigterm(run_id: str) -> Iterator[None]:
-    """As process 1 of a container this process would not be ended by SIGTERM at all."""
-
-    def stop(*_: object) -> None:
-        raise TransientError(f"stopped by SIGTERM; --run-id {run_id} completes the run")
-
+def _noticing_sigterm() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM has come. The handler only takes a note: an exception from within could
+    surface inside a library that swallows it, or does not survive it.
+    """
+    noticed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield noticed.is_set
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, lambda *_: noticed.set())
     try:
-        yield
+        yield noticed.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

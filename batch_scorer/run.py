@@ -27,7 +27,7 @@ from batch_scorer.run_manifest import (
     write_run_manifest,
 )
 from batch_scorer.writers import PartWriter
-from scoring.errors import TerminalError
+from scoring.errors import TerminalError, TransientError
 from scoring.identifiers import derived_id
 from scoring.inference_log import InferenceLog, LogBatch
 from scoring.model import ModelBundle
@@ -59,13 +59,16 @@ class Run:
         output: Storage,
         log: InferenceLog,
         clock: Clock,
+        stopping: Callable[[], bool],
     ) -> None:
+        """`stopping` is asked after every chunk; when it says yes, the attempt ends."""
         self._spec = spec
         self._model = model
         self._source = source
         self._output = output
         self._log = log
         self._clock = clock
+        self._stopping = stopping
         self._parts = PartWriter(output, spec.run_id, model)
         self._codes: Counter[str] = Counter()
 
@@ -73,7 +76,8 @@ class Run:
         """Score every file; returns when the run is complete.
 
         Holds one chunk of records at a time. Raises InputError when a file cannot be read as a
-        whole, TransientError when storage fails; the run is then not complete.
+        whole, TransientError when storage fails or the attempt is stopped; the run is then not
+        complete.
         """
         reports = [self._file(file, progress) for file in files]
         self._parts.finish()  # 6
@@ -89,6 +93,8 @@ class Run:
         ):
             counts += self._chunk(file, next(numbers), chunk)
             progress.chunk(file, len(chunk), chunk.share)
+            if self._stopping():
+                raise TransientError(f"stopped; --run-id {spec.run_id} completes the run")
             del chunk  # before the next one is read
         if counts.scored + counts.rejected != counts.received:
             raise TerminalError(

@@ -3,9 +3,15 @@
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.settings import run_command
 from bundling.settings import PackageSettings
+from scoring.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from bundling.config import ModelEntry, Registry
 
 logger = logging.getLogger("bundling")
 
@@ -32,13 +38,27 @@ def _package(settings: PackageSettings) -> None:
         if not settings.force and is_current(directory, entry):
             logger.info("bundle stands", extra={"bundle": str(directory)})
         else:
-            from bundling.package import package_model
-
-            package_model(entry, config.registry, directory, datetime.now(UTC))
+            _make(entry, config.registry, directory)
         manifest = read_manifest(directory)
         print(
             f"{directory}: {manifest.name} version {manifest.version}, "
-            f"backend {manifest.backend.kind}, digest {manifest.digest[:12]}"
+            f"backend {manifest.backend.kind}, bundle {manifest.digest[:12]}, "
+            f"registered files {manifest.source_digest}"
+        )
+
+
+def _make(entry: "ModelEntry", registry: "Registry", directory: Path) -> None:
+    from bundling.current import is_pinned
+    from bundling.package import package_model
+
+    try:
+        package_model(entry, registry, directory, datetime.now(UTC))
+    except ServiceUnavailable as error:
+        if not is_pinned(directory, entry):
+            raise
+        logger.warning(
+            "the registry is away; the bundle of the pinned digest is used",
+            extra={"bundle": str(directory), "error": str(error)},
         )
 
 

@@ -1,5 +1,6 @@
 """config/models.json: which model versions to serve."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,8 @@ import msgspec
 from scoring.errors import ConfigurationError
 
 Role = Literal["champion", "challenger"]
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +26,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model version to serve; exactly one of `version` and `alias` is set.
 
     `positive_label` and `threshold` turn two class probabilities into one score and a label;
-    `ignored_fields` are fields that callers may send and the model does not use.
+    `ignored_fields` are fields that callers may send and the model does not use. `digest` pins the
+    registered files; `allow_pickle` and `trusted_types` widen what may be loaded, for this model.
     """
 
     name: str
@@ -33,6 +37,9 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float = 0.5
     positive_label: str | None = None
     ignored_fields: list[str] = []
+    digest: str | None = None
+    allow_pickle: bool = False
+    trusted_types: list[str] = []
 
 
 class ModelsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +73,8 @@ def _broken_rules(config: ModelsConfig) -> list[tuple[str, str]]:
     for index, entry in enumerate(config.models):
         if (entry.version is None) == (entry.alias is None):
             broken.append((f"models[{index}]", "give exactly one of version and alias"))
+        if entry.digest is not None and not _SHA256.fullmatch(entry.digest):
+            broken.append((f"models[{index}].digest", "must be 64 hexadecimal digits"))
         if not 0.0 <= entry.threshold <= 1.0:
             broken.append((f"models[{index}].threshold", "must be between 0 and 1"))
     champions = sum(entry.role == "champion" for entry in config.models)

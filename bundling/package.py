@@ -17,6 +17,7 @@ import numpy as np
 
 from bundling.backend import ChosenBackend, choose_backend
 from bundling.config import ModelEntry, Registry
+from bundling.integrity import check_integrity
 from bundling.mlflow_door import opened
 from bundling.outlier import CompiledOutlier, compile_outlier
 from bundling.parity import TOLERANCE, WIDTHS, parity_batch
@@ -57,6 +58,11 @@ def package_model(
         with opened(registry):
             manifest = _Packaging(entry, work, now).run(fetch(entry, work))
         _put_in_place(work, destination)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BundleError(
+            f"cannot write the bundle below {destination.parent}: {reason}"
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
@@ -70,7 +76,8 @@ class _Packaging:
 
     def run(self, fetched: FetchedModel) -> Manifest:
         logger.info("fetched", extra={"model": fetched.name, "version": fetched.version})
-        source = read_source(fetched.directory)
+        digest = check_integrity(fetched.directory, self.entry)
+        source = read_source(fetched.directory, digest)
         schema = source.schema(self.entry)
         rows = self._known_rows(source)
         batch = parity_batch(schema, rows)
@@ -124,6 +131,7 @@ class _Packaging:
                 role=self.entry.role,
                 run_id=fetched.run_id,
                 source=fetched.source,
+                source_digest=source.digest,
                 created=self.now.isoformat(),
                 inputs=[ColumnSpec(f.name, f.type.value, f.required) for f in schema.features],
                 ignored_fields=list(self.entry.ignored_fields),

@@ -24,6 +24,7 @@ class ModelSource:
     """A downloaded model's description; `flavors` are MLflow's flavor names."""
 
     directory: Path
+    digest: str
     inputs: list[Mapping[str, Any]]
     example: dict[str, Any] | None
     classes: list[str] | None
@@ -46,7 +47,7 @@ class ModelSource:
         return path if (path / "MLmodel").is_file() else None
 
 
-def read_source(directory: Path) -> ModelSource:
+def read_source(directory: Path, digest: str) -> ModelSource:
     """Read the MLmodel file and what it names. Raises BundleError saying what to change."""
     from mlflow.models import Model
 
@@ -61,6 +62,7 @@ def read_source(directory: Path) -> ModelSource:
     classes = metadata.get("classes")
     return ModelSource(
         directory,
+        digest,
         inputs,
         _example(model, directory),
         [str(label) for label in classes] if classes else None,

@@ -99,6 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: str
     run_id: str | None
     source: str
+    source_digest: str
     created: str
     inputs: list[ColumnSpec]
     ignored_fields: list[str]

@@ -203,6 +203,16 @@ def test_a_write_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_two_writes_at_one_time_have_two_tags(tmp_path: Path) -> None:
+    """A clock too coarse to tell two writes apart does not hide the second."""
+    storage = open_storage(str(tmp_path))
+    storage.write("f", b"first!")
+    before, times = storage.list(), (tmp_path / "f").stat()
+    storage.write("f", b"second")
+    os.utime(tmp_path / "f", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert storage.list()[0].etag != before[0].etag
+
+
 def test_a_read_that_fails_on_the_way_is_translated(tmp_path: Path) -> None:
     """An error in the middle of an opened file is unavailable storage, as it is at its opening."""
     (tmp_path / "f").write_bytes(b"0123456789")

@@ -1,5 +1,6 @@
 """Whole batch runs on real files, in process and as the command people call."""
 
+import contextlib
 import csv
 import io
 import json
@@ -432,7 +433,7 @@ def test_sigterm_ends_a_run_to_be_tried_again(bundle: Path, tmp_path: Path) -> N
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 75
-    assert "SIGTERM" in errors
+    assert "stopped; --run-id r completes the run" in errors
     assert not (tmp_path / "out/run=r/manifest.json").exists()
 
 
@@ -461,6 +462,27 @@ def test_no_value_is_printed(bundle: Path, tmp_path: Path) -> None:
     assert [(line["file"], line["received"]) for line in lines if "received" in line] == [
         ("a.csv", 3)
     ]
+
+
+def test_a_terminal_gets_a_bar(bundle: Path, tmp_path: Path) -> None:
+    """Where stderr is a terminal, a bar counts records in place of log lines."""
+    open_storage(str(tmp_path)).write("in/a.jsonl", as_jsonl(with_ids(toy.records(1234))))
+    screen, terminal = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TRILANE_")}
+    process = subprocess.Popen(
+        command(bundle, tmp_path), stderr=terminal, stdout=subprocess.DEVNULL,
+        env=environment | {"TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal's output on Linux
+        while piece := os.read(screen, 65536):
+            shown += piece
+    os.close(screen)
+    assert process.wait(timeout=30) == 0
+    assert b"1,234 records" in shown
+    assert b"a.jsonl (1/1)" in shown
+    assert b'"level"' not in shown
 
 
 @pytest.mark.parametrize(

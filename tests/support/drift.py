@@ -44,10 +44,25 @@ def manifest_of(columns: Columns) -> Manifest:
     outputs = [OutputColumn("score", "double"), OutputColumn("label", "string")]
     outlier = OutlierSpec("outlier.onnx", [], 0.5) if "outlier_score" in columns else None
     return Manifest(
-        1, "digest", "toy", "7", "champion", None, "tests", "2026-03-02T12:00:00+00:00", inputs, [],
-        None, OutputSpec("binary", ["No", "Yes"], outputs, "Yes", "No", 0.5),
-        BackendSpec("onnx", "model.onnx"), outlier, ParitySpec(0, 0.0, 0.0, None, []), None, {},
-    )  # fmt: skip
+        format=1,
+        digest="digest",
+        name="toy",
+        version="7",
+        role="champion",
+        run_id=None,
+        source="tests",
+        source_digest="0" * 64,
+        created="2026-03-02T12:00:00+00:00",
+        inputs=inputs,
+        ignored_fields=[],
+        example=None,
+        output=OutputSpec("binary", ["No", "Yes"], outputs, "Yes", "No", 0.5),
+        backend=BackendSpec("onnx", "model.onnx"),
+        outlier=outlier,
+        parity=ParitySpec(0, 0.0, 0.0, None, []),
+        reference=None,
+        files={},
+    )
 
 
 def reference_from(columns: Columns, policy: Policy) -> Reference:

@@ -85,6 +85,7 @@ def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> Non
         role="champion",
         run_id=None,
         source="tests",
+        source_digest="0" * 64,
         created=NOW.isoformat(),
         inputs=[
             ColumnSpec("x", "double"),

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch_scorer.chunks import Chunk
@@ -133,6 +133,7 @@ def _bits(value: Any) -> Any:
     return (value.dtype.str, value.tobytes()) if isinstance(value, np.generic) else value
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from(["csv", "jsonl"]), st.integers(1, 7))
 def test_formats_agree(table: pa.Table, kind: Format, limit: int) -> None:
     """Good records have the same bits and bad ones the same rejections, in chunks of any size."""

@@ -36,6 +36,7 @@ def codes(kind: FieldType, column: pa.Array) -> list[str]:
         (FieldType.LONG, pa.array([1, 2], pa.uint64()), [1, 2]),
         (FieldType.LONG, pa.array([1, 2]).dictionary_encode(), [1, 2]),
         (FieldType.LONG, pa.array([Decimal("3.00"), Decimal(4)], pa.decimal128(5, 2)), [3, 4]),
+        (FieldType.LONG, pa.array([Decimal(2**53 + 1)], pa.decimal128(20, 0)), [2**53 + 1]),
         (FieldType.INTEGER, pa.array([3.0, -4.0]), [3, -4]),
         (FieldType.DOUBLE, pa.array([0.5, 2.0], pa.float32()), [0.5, 2.0]),
         (FieldType.DOUBLE, pa.array(np.array([0.5], np.float16)), [0.5]),

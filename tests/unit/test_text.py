@@ -5,7 +5,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.records import RejectionCode
@@ -104,12 +104,14 @@ def test_strings_and_datetimes_stay_as_they_are(kind: FieldType, text: str) -> N
     assert parse_cell(kind, text) == text
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_float_survives_its_shortest_text(value: float) -> None:
     """Text written by repr comes back with the same bits."""
     assert bits(parse_cell(FieldType.DOUBLE, repr(value))) == bits(value)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NUMERIC), st.integers() | st.floats())
 def test_text_and_json_get_the_same_verdict(kind: FieldType, value: float) -> None:
     """A number in a cell is accepted, with the same bits, or rejected as its JSON form is."""
@@ -121,6 +123,7 @@ def test_text_and_json_get_the_same_verdict(kind: FieldType, value: float) -> No
     assert from_text.batch.columns[0].tobytes() == from_json.batch.columns[0].tobytes()
 
 
+@settings(deadline=None)
 @given(st.sampled_from(FieldType), st.text())
 def test_no_text_fails(kind: FieldType, text: str) -> None:
     """Whatever stands in a cell, the answer is a value."""

@@ -1,0 +1,1 @@
+"""What the speed claims are measured with, peers included. Not part of the product."""
