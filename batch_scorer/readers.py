@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Final
 
+from adapters.record_files.chunks import Chunk, Source
+from adapters.record_files.csv_reader import read_csv
+from adapters.record_files.jsonl_reader import read_jsonl
+from adapters.record_files.parquet_reader import read_parquet
 from adapters.storage import Storage
-from batch_scorer.chunks import Chunk
-from batch_scorer.csv_reader import read_csv
 from batch_scorer.inputs import Format, InputFile
-from batch_scorer.jsonl_reader import read_jsonl
-from batch_scorer.parquet_reader import read_parquet
 from scoring.schema import Schema
 
-_Reader = Callable[[IO[bytes], InputFile, Schema, str, int], Iterator[Chunk]]
+_Reader = Callable[[IO[bytes], Source, Schema, str, int], Iterator[Chunk]]
 
 _READERS: Final[Mapping[Format, _Reader]] = {
     "csv": read_csv,
@@ -29,4 +29,6 @@ def read_chunks(
     on storage. Raises InputError when the file as a whole cannot be read, StorageUnavailable.
     """
     with storage.open(source.path) as file:
-        yield from _READERS[source.format](file, source, schema, id_column, limit)
+        yield from _READERS[source.format](
+            file, Source(source.url, source.size), schema, id_column, limit
+        )

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from adapters.record_files.chunks import Chunk
 from adapters.storage import Storage
-from batch_scorer.chunks import Chunk
 from batch_scorer.inputs import InputFile
 from batch_scorer.progress import Progress
 from batch_scorer.readers import read_chunks

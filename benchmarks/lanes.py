@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from batch_scorer.parquet_reader import column_values
+from adapters.record_files.parquet_reader import column_values
 from scoring.backends.onnx import matrix, open_session
 from scoring.model import ModelBundle
 from scoring.model_loader import load_model

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from starlette.requests import Request
 
 from online_api.context import Limits
@@ -18,12 +17,12 @@ from online_api.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
 )
+from scoring.json_text import NotJsonError, decode_json
 
 _MEMBERS: Final = frozenset({"records", "event_time"})
 _EVENT_TIME_RULE: Final = (
     "event_time must be an ISO 8601 date-time with a zone, between the years 1970 and 2261"
 )
-_DECODER: Final = msgspec.json.Decoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,9 @@ def parse_records(body: bytes, limits: Limits) -> Records:
 
 def _decoded(body: bytes) -> Any:
     try:
-        return _DECODER.decode(body)
-    except UnicodeDecodeError:
-        raise _malformed("the body is not UTF-8") from None
-    except RecursionError:
-        raise _malformed("the body is nested too deeply") from None
-    except msgspec.DecodeError as error:  # its text has a rule and a place, never a value
-        raise _malformed(f"the body is not JSON: {error}") from None
+        return decode_json(body)
+    except NotJsonError as error:
+        raise _malformed(f"the body {error}") from None
 
 
 def _event_time(value: Any) -> datetime:

@@ -21,6 +21,9 @@ from scoring.schema import Schema
 from scoring.values import MISSING, Values, check_values
 
 MAX_RECORD_ID_CHARACTERS: Final = 256
+RECORD_ID_RULE: Final = (
+    f"must be a string of 1 to {MAX_RECORD_ID_CHARACTERS} characters or an integer"
+)
 
 Violations = dict[int, list[Violation]]
 
@@ -92,15 +95,21 @@ def _assemble(
     return Validated(batch, positions, rejections)
 
 
-def _record_id(violations: Violations, position: int, value: str | int | None) -> str | None:
-    """The id as a string; an integer counts as its decimal digits."""
+def as_record_id(value: object) -> str | None:
+    """The id as a string, an integer as its digits; None when it breaks `RECORD_ID_RULE`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and 0 < len(value) <= MAX_RECORD_ID_CHARACTERS:
         return value
-    rule = f"must be a string of 1 to {MAX_RECORD_ID_CHARACTERS} characters or an integer"
-    _add(violations, position, "record_id", RejectionCode.INVALID_RECORD_ID, rule)
     return None
+
+
+def _record_id(violations: Violations, position: int, value: object) -> str | None:
+    record_id = as_record_id(value)
+    if record_id is None:
+        code = RejectionCode.INVALID_RECORD_ID
+        _add(violations, position, "record_id", code, RECORD_ID_RULE)
+    return record_id
 
 
 def _unknown_field(violations: Violations, position: int, name: str) -> None:

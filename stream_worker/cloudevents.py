@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from adapters.event_hub import Headers, Outgoing, Received
+from scoring.json_text import NotJsonError, decode_json
 from scoring.records import RejectionCode, Violation
 
 MAX_ATTRIBUTE_CHARACTERS = 1024
@@ -46,7 +47,6 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 _STRUCTURED = msgspec.json.Decoder(_Envelope)
-_ANY = msgspec.json.Decoder()
 
 
 def decode(received: Received, max_bytes: int) -> Event | Violation:
@@ -62,12 +62,10 @@ def decode(received: Received, max_bytes: int) -> Event | Violation:
         return _event(_envelope(value, dict(received.headers)))
     except msgspec.ValidationError as error:
         return _malformed(f"is no CloudEvent: {error}")  # names attribute and rule only
+    except NotJsonError as error:
+        return _malformed(str(error))
     except UnicodeDecodeError:
-        return _malformed("must be UTF-8, the CloudEvents headers too")
-    except msgspec.DecodeError as error:
-        return _malformed(f"must be valid JSON, which knows no NaN: {error}")  # names a byte only
-    except RecursionError:
-        return _malformed("must not be nested that deeply")
+        return _malformed("has a CloudEvents header that is not UTF-8")
     except OverflowError:
         return _malformed("is no CloudEvent: time is out of range")
 
@@ -97,12 +95,21 @@ def _envelope(value: bytes, headers: dict[str, bytes]) -> _Envelope:
     content_type = headers.get("content-type", b"").strip().lower()
     structured = content_type.startswith(b"application/cloudevents")
     if structured or f"{_PREFIX}specversion" not in headers:
-        return _STRUCTURED.decode(value)
+        return _structured(value)
     attributes: dict[str, Any] = {
         name: headers[_PREFIX + name].decode() for name in _ATTRIBUTES if _PREFIX + name in headers
     }
-    attributes["data"] = _ANY.decode(value) if value else None
+    attributes["data"] = decode_json(value) if value else None
     return msgspec.convert(attributes, _Envelope)
+
+
+def _structured(value: bytes) -> _Envelope:
+    try:
+        return _STRUCTURED.decode(value)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.convert(decode_json(value), _Envelope)
 
 
 def _event(envelope: _Envelope) -> Event | Violation:

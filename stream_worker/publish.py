@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from adapters.settings import run_command
 from scoring.errors import ConfigurationError, InputError
@@ -14,9 +14,19 @@ from stream_worker.settings import PublishSettings
 
 if TYPE_CHECKING:
     from adapters.event_hub import Outgoing
-    from stream_worker.record_files import FileRecord
+    from adapters.record_files.chunks import Chunk
 
 _CHUNK_RECORDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A record and its id. The id column is part of `fields` only where the model has a feature of
+    that name.
+    """
+
+    record_id: str
+    fields: dict[str, Any]
 
 
 def run(settings: PublishSettings) -> None:
@@ -36,28 +46,68 @@ async def _publish(settings: PublishSettings, file: IO[bytes]) -> int:
     from adapters.event_hub import EventHubWriter
 
     time = settings.time_of_events()
-    records = _records(settings, file)
+    chunks = read_records(settings, file)
     published = 0
     async with EventHubWriter(settings.connection(), (settings.events_hub,)) as writer:
-        while chunk := list(islice(records, _CHUNK_RECORDS)):
-            await writer.write([_event(settings, record, time) for record in chunk])
-            published += len(chunk)
+        for records in chunks:
+            await writer.write([_event(settings, record, time) for record in records])
+            published += len(records)
             _show_progress(f"\r{published:,} events published")
     _show_progress("\n")
     return published
 
 
-def _records(settings: PublishSettings, file: IO[bytes]) -> "Iterator[FileRecord]":
+def read_records(settings: PublishSettings, file: IO[bytes]) -> Iterator[list[FileRecord]]:
+    """The file's records, some at a time, without the fields that the model ignores.
+
+    Raises ConfigurationError for CSV without a bundle. While it is read, InputError names the first
+    row that is no record or has no usable id.
+    """
+    from adapters.record_files.chunks import Source
+    from adapters.record_files.csv_reader import read_csv
+    from adapters.record_files.jsonl_reader import read_jsonl
     from scoring.bundle_schema import manifest_schema
     from scoring.manifest import read_manifest
-    from stream_worker.record_files import read_csv, read_json_lines
+    from scoring.schema import Schema
 
-    schema = None if settings.bundle is None else manifest_schema(read_manifest(settings.bundle))
-    if _format(settings) == "jsonl":
-        return read_json_lines(file, schema, settings.record_id_column)
-    if schema is None:
-        raise ConfigurationError("CSV carries no types: name the model's bundle with --bundle")
-    return read_csv(file, schema, settings.record_id_column)
+    read = read_jsonl
+    schema = Schema(())
+    if settings.bundle is not None:
+        schema = manifest_schema(read_manifest(settings.bundle))
+    if _format(settings) == "csv":
+        if settings.bundle is None:
+            raise ConfigurationError("CSV carries no types: name the model's bundle with --bundle")
+        read = read_csv
+    source, id_column = Source(settings.file), settings.record_id_column
+    chunks = read(file, source, schema, id_column, _CHUNK_RECORDS)
+    return _records(settings, chunks, schema.ignored)
+
+
+def _records(
+    settings: PublishSettings, chunks: "Iterator[Chunk]", ignored: frozenset[str]
+) -> Iterator[list[FileRecord]]:
+    for chunk in chunks:
+        for row, violation in chunk.unreadable:
+            raise InputError(f"{settings.file}: row {row} {violation.rule}")
+        yield [
+            FileRecord(
+                _subject(record_id, settings, row),
+                {name: value for name, value in fields.items() if name not in ignored},
+            )
+            for row, record_id, fields in zip(
+                chunk.rows, chunk.record_ids, chunk.as_rows(), strict=True
+            )
+        ]
+
+
+def _subject(value: Any, settings: PublishSettings, row: int) -> str:
+    from scoring.validation import RECORD_ID_RULE, as_record_id
+
+    record_id = as_record_id(value)
+    if record_id is None:
+        column = settings.record_id_column
+        raise InputError(f"{settings.file}: row {row}: '{column}' {RECORD_ID_RULE}")
+    return record_id
 
 
 def _format(settings: PublishSettings) -> str:
@@ -66,7 +116,7 @@ def _format(settings: PublishSettings) -> str:
     return "csv" if Path(settings.file).suffix.lower() == ".csv" else "jsonl"
 
 
-def _event(settings: PublishSettings, record: "FileRecord", time: datetime) -> "Outgoing":
+def _event(settings: PublishSettings, record: FileRecord, time: datetime) -> "Outgoing":
     import uuid
 
     from scoring.identifiers import derived_id

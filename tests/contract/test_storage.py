@@ -224,9 +224,7 @@ def test_a_read_that_fails_on_the_way_is_translated(tmp_path: Path) -> None:
 @pytest.mark.azurite
 def test_a_missing_container_is_unavailable_storage() -> None:
     """The SDK's own errors do not get through the door."""
-    connection_string = os.environ.get(AZURITE)
-    if not connection_string:
-        pytest.skip(f"{AZURITE} is not set")
+    connection_string = os.environ[AZURITE]
     url = "abfs://no-such-container@devstoreaccount1.dfs.core.windows.net/x"
     storage = open_storage(url, connection_string)
     with pytest.raises(StorageUnavailable, match="ResourceNotFoundError"):

@@ -93,7 +93,7 @@ def test_an_invalid_record_is_refused(
     [
         (b"[]", JSON, 422, "no-records"),
         (b'[{"x": 1,', JSON, 400, "malformed-request"),
-        (b'[{"x": NaN, "n": 3, "flag": true, "name": "a"}]', JSON, 400, "malformed-request"),
+        (b'[{"x": NaN, "n": 3, "flag": true, "name": "a"}]', JSON, 422, "invalid-records"),
         (b'"text"', JSON, 400, "malformed-request"),
         (b"[{}]", {"content-type": "text/csv"}, 415, "unsupported-media-type"),
         (b" " * 10_000_000, JSON, 413, "body-too-large"),

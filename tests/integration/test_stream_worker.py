@@ -175,7 +175,7 @@ POISON: dict[str, tuple[bytes | None, Headers, str]] = {
     "type": (event("type", EXAMPLE | {"n": "3"}), (), "wrong_type"),
     "null": (event("null", EXAMPLE | {"name": None}), (), "null_value"),
     "unknown": (event("unknown", EXAMPLE | {"extra": 1}), (), "unknown_field"),
-    "nan": (event("nan", EXAMPLE | {"x": float("nan")}), (), "malformed"),
+    "nan": (event("nan", EXAMPLE | {"x": float("nan")}), (), "not_finite"),
     "json": (b'{"specversion":', (), "malformed"),
     "object": (event("object", [1]), (), "malformed"),
     "utf8": (b'{"id": "\xff\xfe"}', (), "malformed"),

@@ -102,7 +102,7 @@ POISON: dict[str, tuple[bytes | None, str]] = {
     "null": (event("p", EXAMPLE | {"name": None}), "null_value"),
     "unknown field": (event("p", EXAMPLE | {"extra": 1}), "unknown_field"),
     "out of range": (event("p", EXAMPLE | {"n": 2**70}), "out_of_range"),
-    "NaN": (event("p", EXAMPLE | {"x": float("nan")}), "malformed"),
+    "NaN": (event("p", EXAMPLE | {"x": float("nan")}), "not_finite"),
     "no JSON": (b"{", "malformed"),
     "not UTF-8": (b'{"id": "\xff\xfe"}', "malformed"),
     "tombstone": (None, "malformed"),

@@ -2,97 +2,102 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 
-from scoring.bundle_schema import manifest_schema
 from scoring.errors import InputError
-from scoring.manifest import read_manifest
-from scoring.schema import Feature, FieldType, Schema
-from stream_worker.publish import main
-from stream_worker.record_files import FileRecord, read_csv, read_json_lines
+from stream_worker.publish import FileRecord, main, read_records
+from stream_worker.settings import PublishSettings
 from tests.support.toy import make_bundle
 
-SCHEMA = Schema(
-    (
-        Feature("x", FieldType.DOUBLE),
-        Feature("n", FieldType.LONG),
-        Feature("flag", FieldType.BOOLEAN),
-        Feature("name", FieldType.STRING),
-    ),
-    frozenset({"comment"}),
-)
-WITH_ID = Schema((Feature("id", FieldType.LONG),))
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy bundle without its model, which publishing does not need."""
+    made = make_bundle(tmp_path_factory.mktemp("publish") / "bundle", reference=0)
+    (made / "model.onnx").unlink()
+    return made
 
 
-def from_csv(text: str, schema: Schema = SCHEMA) -> list[FileRecord]:
-    """Records of a CSV text."""
-    return list(read_csv(io.BytesIO(text.encode()), schema, "id"))
+def records(text: str, form: Literal["csv", "jsonl"], bundle: Path | None) -> list[FileRecord]:
+    """Records of a text."""
+    settings = PublishSettings(
+        file="f", bundle=bundle, format=form, record_id_column="id", bootstrap_servers="h:1"
+    )
+    return [r for chunk in read_records(settings, io.BytesIO(text.encode())) for r in chunk]
 
 
-def from_lines(text: str, schema: Schema | None = None) -> list[FileRecord]:
-    """Records of a JSON Lines text."""
-    return list(read_json_lines(io.BytesIO(text.encode()), schema, "id"))
-
-
-def test_cells_are_typed_by_the_signature() -> None:
+def test_cells_are_typed_by_the_signature(bundle: Path) -> None:
     """Features get their types, a cell that fits none stays text, an empty one is null."""
     text = 'id,x,n,flag,name,comment\n17,1.5,3,true,"a, ""b""\nc",12\n\n018,x,,1,,\n'
-    assert from_csv("\ufeff" + text) == [
+    assert records("\ufeff" + text, "csv", bundle) == [
         FileRecord(
-            "17", {"x": 1.5, "n": 3, "flag": True, "name": 'a, "b"\nc', "comment": "12"}
+            "17", {"x": 1.5, "n": 3, "flag": True, "name": 'a, "b"\nc'}
         ),
         FileRecord(
-            "018", {"x": "x", "n": None, "flag": "1", "name": None, "comment": None}
+            "018", {"x": "x", "n": None, "flag": "1", "name": None}
         ),
     ]  # fmt: skip
 
 
-def test_both_formats_give_the_same_records() -> None:
+def test_both_formats_give_the_same_records(bundle: Path) -> None:
     """A record is the same event whichever file it came from."""
     lines = '{"id": 17, "x": 1.5, "n": 3, "flag": true, "name": "a"}\n\n'
-    assert from_lines(lines) == from_csv("id,x,n,flag,name\n17,1.5,3,true,a\n")
+    text = "id,x,n,flag,name\n17,1.5,3,true,a\n"
+    assert records(lines, "jsonl", bundle) == records(text, "csv", bundle)
 
 
-def test_the_id_column_stays_where_it_is_a_feature() -> None:
-    """It is data only for a model that uses it."""
-    assert from_csv("id\n17\n", WITH_ID) == [FileRecord("17", {"id": 17})]
-    assert from_lines('{"id": 17}', WITH_ID) == [FileRecord("17", {"id": 17})]
-    assert from_lines('{"id": 17}') == [FileRecord("17", {})]
+def test_the_id_column_stays_where_it_is_a_feature(bundle: Path) -> None:
+    """It is data only for a model that uses it; without a bundle nobody knows, and it is not."""
+    lines = '{"id": 17, "name": "a"}'
+    assert records(lines, "jsonl", bundle) == [FileRecord("17", {"name": "a"})]
+    assert records(lines, "jsonl", None) == [FileRecord("17", {"name": "a"})]
+    settings = PublishSettings(
+        file="f", bundle=bundle, format="csv", record_id_column="name", bootstrap_servers="h:1"
+    )
+    (found,) = read_records(settings, io.BytesIO(b"name,n\na,3\n"))
+    assert found == [FileRecord("a", {"name": "a", "n": 3})]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_fields_the_model_ignores_are_not_published(
+    bundle: Path, form: Literal["csv", "jsonl"]
+) -> None:
+    """They would travel for nothing, and one of them may be the outcome."""
+    text = {"csv": "id,n,comment\n1,3,secret\n", "jsonl": '{"id": 1, "n": 3, "comment": "secret"}'}
+    assert records(text[form], form, bundle) == [FileRecord("1", {"n": 3})]
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "no column 'id'"),
         ("x\n1\n", "no column 'id'"),
-        ("id,x\n1,2\n1,2,3\n", "line 3 has not as many cells"),
-        ("id,x\n,2\n", "line 2: 'id' must be"),
-        ('id,x\n1,"2\n', "no CSV"),
+        ("id,x\n1,2\n1,2,3\n", "row 2 must have as many cells"),
+        ("id,x\n,2\n", "row 1: 'id' must be"),
+        ('id,x\n1,"2\n', "row 1 must be CSV"),
     ],
 )
-def test_a_csv_file_that_cannot_be_read_names_the_line(text: str, error: str) -> None:
+def test_a_csv_file_that_cannot_be_read_names_the_row(bundle: Path, text: str, error: str) -> None:
     """The file as a whole is wrong, and the text says where."""
     with pytest.raises(InputError, match=error):
-        from_csv(text)
+        records(text, "csv", bundle)
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ('{"id": "a"}\n{"id": ', "line 2 is no JSON object"),
-        ("[1]", "line 1 is no JSON object"),
-        ('{"id": "a", "x": NaN}', "line 1 is no JSON object"),
-        ('{"x": 1}', "line 1: 'id' must be"),
-        ('{"id": true}', "line 1: 'id' must be"),
-        ('{"id": 1.5}', "line 1: 'id' must be"),
+        ('{"id": "a"}\n{"id": ', "row 2 is not JSON"),
+        ("[1]", "row 1 must be one JSON object"),
+        ('{"x": 1}', "row 1: 'id' must be"),
+        ('{"id": true}', "row 1: 'id' must be"),
+        ('{"id": 1.5}', "row 1: 'id' must be"),
     ],
 )
 def test_a_json_line_that_cannot_be_read_is_named(text: str, error: str) -> None:
     """Every line is one object with a record id."""
     with pytest.raises(InputError, match=error):
-        from_lines(text)
+        records(text, "jsonl", None)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +137,3 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
     assert exit_info.value.code == 2
-
-
-def test_the_toy_bundle_types_cells(tmp_path: Path) -> None:
-    """The schema comes from the bundle's manifest without loading its model."""
-    bundle = make_bundle(tmp_path / "bundle", reference=0)
-    (bundle / "model.onnx").unlink()
-    schema = manifest_schema(read_manifest(bundle))
-    fields: dict[str, Any] = from_csv("id,n\n1,3\n", schema)[0].fields
-    assert fields == {"n": 3}

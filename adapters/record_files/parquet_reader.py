@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from batch_scorer.chunks import Chunk
-from batch_scorer.inputs import InputFile
+from adapters.record_files.chunks import Chunk, Source
 from scoring.errors import InputError
 from scoring.schema import Schema
 from scoring.values import Values
 
 
 def read_parquet(
-    file: IO[bytes], source: InputFile, schema: Schema, id_column: str, limit: int
+    file: IO[bytes], source: Source, schema: Schema, id_column: str, limit: int
 ) -> Iterator[Chunk]:
     """Chunks of at most `limit` rows, decoded as they are asked for.
 
@@ -74,7 +73,7 @@ def column_values(column: pa.Array) -> Values:
     return [b"" if valid else None for valid in column.is_valid().to_pylist()]
 
 
-def _checked_names(names: list[str], source: InputFile, id_column: str) -> set[str]:
+def _checked_names(names: list[str], source: Source, id_column: str) -> set[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"{source.url} has the column '{twice[0]}' more than once")

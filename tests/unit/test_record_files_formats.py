@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_scorer.chunks import Chunk
-from batch_scorer.csv_reader import read_csv
-from batch_scorer.inputs import Format, InputFile
-from batch_scorer.jsonl_reader import read_jsonl
-from batch_scorer.parquet_reader import read_parquet
+from adapters.record_files.chunks import Chunk, Source
+from adapters.record_files.csv_reader import read_csv
+from adapters.record_files.jsonl_reader import read_jsonl
+from adapters.record_files.parquet_reader import read_parquet
+from batch_scorer.inputs import Format
 from scoring.schema import FieldType, Schema
 
 SCHEMA = Schema.from_signature(
@@ -110,7 +110,7 @@ def _cell(value: Any) -> str:
 
 def read(kind: Format, data: bytes, limit: int = 100, schema: Schema = SCHEMA) -> list[Chunk]:
     """All chunks of a file in memory, with the id column `id`."""
-    source = InputFile(0, "f", "f", "memory://f", len(data), "", kind)
+    source = Source("memory://f", len(data))
     return list(READERS[kind](io.BytesIO(data), source, schema, "id", limit))
 
 

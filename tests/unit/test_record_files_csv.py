@@ -4,10 +4,9 @@ import io
 
 import pytest
 
-from batch_scorer.chunks import Chunk
-from batch_scorer.csv_reader import read_csv
-from batch_scorer.inputs import InputFile
-from batch_scorer.lines import MAX_ROW_BYTES
+from adapters.record_files.chunks import Chunk, Source
+from adapters.record_files.csv_reader import read_csv
+from adapters.record_files.lines import MAX_ROW_BYTES
 from scoring.errors import InputError
 from scoring.records import RejectionCode
 from scoring.schema import Schema
@@ -20,7 +19,7 @@ SCHEMA = Schema.from_signature(
 
 def read(data: bytes, limit: int = 100) -> list[Chunk]:
     """All chunks of a file in memory."""
-    source = InputFile(0, "f.csv", "f.csv", "memory://f.csv", len(data), "", "csv")
+    source = Source("memory://f.csv", len(data))
     return list(read_csv(io.BytesIO(data), source, SCHEMA, "id", limit))
 
 

@@ -14,6 +14,16 @@ Records = Sequence[Any] | Mapping[str, Values]
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What readers say of a file: its URL in errors, and progress by its size in bytes (0 where it
+    is not known).
+    """
+
+    url: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive rows of one file.
 
@@ -30,6 +40,15 @@ class Chunk:
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.unreadable)
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """The readable records as objects, one per entry of `rows`."""
+        if not isinstance(self.records, Mapping):
+            return list(self.records)
+        names, columns = list(self.records), self.records.values()
+        if not names:
+            return [{} for _ in self.rows]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def validate(self, schema: Schema) -> Validated:
         """The readable records against the schema; positions count in `rows`."""

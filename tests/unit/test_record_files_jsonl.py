@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from batch_scorer.inputs import InputFile
-from batch_scorer.jsonl_reader import read_jsonl
-from batch_scorer.lines import MAX_ROW_BYTES
+from adapters.record_files.chunks import Source
+from adapters.record_files.jsonl_reader import read_jsonl
+from adapters.record_files.lines import MAX_ROW_BYTES
 from scoring.schema import Schema
 
 SCHEMA = Schema.from_signature(
@@ -17,7 +17,7 @@ SCHEMA = Schema.from_signature(
 
 def outcome(data: bytes) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """(row, id) of what could be read and passed, (row, code) of the rest."""
-    source = InputFile(0, "f", "f", "memory://f", len(data), "", "jsonl")
+    source = Source("memory://f", len(data))
     good, bad = [], []
     for chunk in read_jsonl(io.BytesIO(data), source, SCHEMA, "id", 2):
         valid = chunk.validate(SCHEMA)

@@ -4,9 +4,15 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Final
 
-from batch_scorer.chunks import Chunk, Records, in_chunks
-from batch_scorer.inputs import InputFile
-from batch_scorer.lines import MAX_ROW_BYTES, NOT_UTF8, TOO_LONG, Lines, RowLines, RowTooLongError
+from adapters.record_files.chunks import Chunk, Records, Source, in_chunks
+from adapters.record_files.lines import (
+    MAX_ROW_BYTES,
+    NOT_UTF8,
+    TOO_LONG,
+    Lines,
+    RowLines,
+    RowTooLongError,
+)
 from scoring.errors import InputError
 from scoring.records import RejectionCode, Violation
 from scoring.schema import Schema
@@ -24,7 +30,7 @@ _BAD_WIDTH: Final = Violation(
 
 
 def read_csv(
-    file: IO[bytes], source: InputFile, schema: Schema, id_column: str, limit: int
+    file: IO[bytes], source: Source, schema: Schema, id_column: str, limit: int
 ) -> Iterator[Chunk]:
     """Chunks of at most `limit` rows. Blank lines are no rows, and an empty file has none.
 
@@ -67,7 +73,7 @@ def _of_width(rows: Iterable[Cells | Violation], width: int) -> Iterator[Cells |
         yield row if isinstance(row, Violation) or len(row) == width else _BAD_WIDTH
 
 
-def _checked_header(header: Cells | Violation, source: InputFile, id_column: str) -> Cells:
+def _checked_header(header: Cells | Violation, source: Source, id_column: str) -> Cells:
     if isinstance(header, Violation):
         raise InputError(f"{source.url}: the header {header.rule}")
     twice = sorted({name for name in header if header.count(name) > 1})

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from adapters.record_files.chunks import Source
+from adapters.record_files.parquet_reader import column_values, read_parquet
 from adapters.storage import Storage, open_storage
-from batch_scorer.inputs import InputFile, find_inputs
-from batch_scorer.parquet_reader import column_values, read_parquet
+from batch_scorer.inputs import find_inputs
 from batch_scorer.readers import read_chunks
 from scoring.errors import InputError, StorageUnavailable
 from scoring.schema import FieldType, Schema
@@ -171,7 +172,7 @@ def test_storage_that_fails_on_the_way_is_no_damaged_file() -> None:
             return super().read(size)
 
     data = parquet(pa.table({"id": [str(i) for i in range(1000)], "x": np.arange(1000.0)}))
-    source = InputFile(0, "f", "f", "memory://f", len(data), "", "parquet")
+    source = Source("memory://f", len(data))
     schema = Schema.from_signature([{"name": "x", "type": "double"}])
     with pytest.raises(StorageUnavailable):
         list(read_parquet(Failing(data), source, schema, "id", 100))

@@ -1,0 +1,1 @@
+"""Files of records (CSV, JSON Lines, Parquet) as chunks, for every command that reads some."""
