@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from adapters.storage import Storage
 from scoring.inference_log import KEY_COLUMNS, OUTLIER_COLUMN, SCHEMA_VERSION, LogBatch, LogLayout
 from scoring.manifest import OutputColumn
-from scoring.model import ModelBundle
+from scoring.model import ModelDescription
 from scoring.records import Column, ModelVersion
 from scoring.schema import FieldType, Schema
 
@@ -49,7 +49,7 @@ _OUTPUT_TYPES: Mapping[str, pa.DataType] = {
 class ParquetInferenceLog:
     """An `InferenceLog` that writes one file per hour of event time and append. Thread-safe."""
 
-    def __init__(self, storage: Storage, model: ModelBundle) -> None:
+    def __init__(self, storage: Storage, model: ModelDescription) -> None:
         """`storage` is the root that holds inference-log/."""
         self._storage = storage
         self._model = model

@@ -31,7 +31,7 @@ from adapters.storage import Storage
 from adapters.telemetry import LaneMetrics
 from scoring.errors import ConfigurationError, TrilaneError
 from scoring.inference_log import LogBatch
-from scoring.model import ModelBundle
+from scoring.model import ModelDescription
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,14 +59,14 @@ class TableLog(Protocol):
         ...
 
 
-OpenSink = Callable[[ModelBundle], TableLog]
+OpenSink = Callable[[ModelDescription], TableLog]
 """The sink for the entries of a model; a leftover segment may belong to another one."""
 
 
 def parquet_sink(storage: Storage) -> OpenSink:
     """Sinks that write the Parquet inference log; imports pyarrow when the first one is opened."""
 
-    def open_sink(model: ModelBundle) -> TableLog:
+    def open_sink(model: ModelDescription) -> TableLog:
         from adapters.parquet_log import ParquetInferenceLog
 
         return ParquetInferenceLog(storage, model)
@@ -92,7 +92,7 @@ class SpooledInferenceLog:
         self,
         directory: Path,
         open_sink: OpenSink,
-        model: ModelBundle,
+        model: ModelDescription,
         metrics: LaneMetrics,
         interval_seconds: float,
         max_bytes: int,

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 
 from scoring.bundle_schema import manifest_schema
-from scoring.errors import BundleError, ModelError
+from scoring.errors import BundleError
 from scoring.inference_log import Lane, LogBatch
 from scoring.manifest import Manifest
-from scoring.model import ModelBundle
+from scoring.model import ModelDescription
 from scoring.records import (
     Column,
     RecordBatch,
@@ -48,7 +48,6 @@ _OUTPUT_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "boolean": np.dtype(np.bool_),
     "string": np.dtype(object),
 }
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _DATETIME: Final = np.dtype("datetime64[ns]")
 
 Cells = bytes | list[Any]
@@ -83,7 +82,7 @@ class Frame(msgspec.Struct, array_like=True, frozen=True):
 class Segment:
     """What was read: `torn_entries` were in a last frame that was cut off while it was written."""
 
-    model: ModelBundle
+    model: ModelDescription
     frames: tuple[Frame, ...]
     entries: int
     torn_bytes: int
@@ -144,7 +143,7 @@ def claimed(path: Path) -> Iterator[IO[bytes] | None]:
         yield file if os.fstat(file.fileno()).st_nlink else None
 
 
-def encode_header(model: ModelBundle) -> bytes:
+def encode_header(model: ModelDescription) -> bytes:
     """The header of the segments of one model."""
     manifest = msgspec.structs.replace(model.manifest, example=None, files={})
     return _framed(_ENCODER.encode(manifest), 0)
@@ -181,7 +180,8 @@ def read_segment(data: bytes) -> Segment | None:
     if not payloads:
         raise UnreadableSegment("the header is torn", 0)
     try:
-        model = _logged_model(msgspec.msgpack.decode(payloads[0][0], type=Manifest))
+        manifest = msgspec.msgpack.decode(payloads[0][0], type=Manifest)
+        model = ModelDescription(manifest, manifest_schema(manifest))
         frames = tuple(_DECODER.decode(payload) for payload, _ in payloads[1:])
     except (msgspec.DecodeError, BundleError) as error:
         raise UnreadableSegment(type(error).__name__, entries) from error
@@ -301,21 +301,10 @@ def _payloads(data: bytes) -> tuple[list[tuple[bytes, int]], int, int]:
     return payloads, offset, 0
 
 
-class _NotLoaded:
-    """The backend of a model that is only known from a segment's header."""
-
-    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:  # noqa: ARG002
-        raise ModelError("a model known from the spool cannot score")
-
-
-def _logged_model(manifest: Manifest) -> ModelBundle:
-    return ModelBundle(manifest, manifest_schema(manifest), _NotLoaded(), None, _NEVER)
-
-
 def _plain(value: Any) -> int:
     if isinstance(value, np.datetime64):
         return int(value.astype(_DATETIME).astype(np.int64))
-    raise NotImplementedError
+    raise TypeError("a cell of a type that no column has")
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_plain)

@@ -24,18 +24,11 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelBundle:
-    """A verified bundle with its backend, ready to score.
-
-    `outlier` gives one raw column, `scoring.model.OUTLIER`: float64 in (0, 1), higher is more
-    anomalous.
-    """
+class ModelDescription:
+    """What is known of a model without loading it: enough to read and to write what it scored."""
 
     manifest: Manifest
     schema: Schema
-    backend: Backend
-    outlier: Backend | None
-    loaded_at: datetime
 
     @property
     def version(self) -> ModelVersion:
@@ -46,3 +39,16 @@ class ModelBundle:
     def output_columns(self) -> tuple[OutputColumn, ...]:
         """Names and types of what `score` returns."""
         return tuple(self.manifest.output.columns)
+
+
+@dataclass(frozen=True)
+class ModelBundle(ModelDescription):
+    """A verified bundle with its backend, ready to score.
+
+    `outlier` gives one raw column, `scoring.model.OUTLIER`: float64 in (0, 1), higher is more
+    anomalous.
+    """
+
+    backend: Backend
+    outlier: Backend | None
+    loaded_at: datetime

@@ -16,7 +16,7 @@ from scoring.bundle_schema import manifest_schema
 from scoring.errors import StorageUnavailable
 from scoring.inference_log import LogBatch
 from scoring.manifest import ColumnSpec
-from scoring.model import ModelBundle
+from scoring.model import ModelBundle, ModelDescription
 from scoring.records import Column, RecordBatch
 from scoring.score import score_valid
 from scoring.validation import validate_rows
@@ -109,7 +109,7 @@ class RefusingSink:
         with self._lock:
             self._refusals = 0
 
-    def open(self, _: ModelBundle) -> "RefusingSink":
+    def open(self, _: ModelDescription) -> "RefusingSink":
         """This sink, for any model."""
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.spool_segment import encode_frame
-from scoring.model import ModelBundle
+from scoring.model import ModelDescription
 from tests.support.log_entries import WIDE_ROWS, RefusingSink, entries, wide_model
 from tests.support.spool import Spools, open_spools
 
@@ -38,10 +38,10 @@ def test_leftovers_of_another_model_keep_its_columns(spools: Spools) -> None:
     """The segment itself says what its columns are; the bundle may be gone."""
     other = wide_model(spools.model)
     spools.leave(encode_frame(entries(other, WIDE_ROWS, "old")), model=other)
-    opened: list[ModelBundle] = []
+    opened: list[ModelDescription] = []
     sink = RefusingSink()
 
-    def open_sink(model: ModelBundle) -> RefusingSink:
+    def open_sink(model: ModelDescription) -> RefusingSink:
         opened.append(model)
         return sink
 
