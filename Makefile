@@ -15,11 +15,11 @@ demo: $(READY)  ## train, package, serve in three lanes, watch; everything on th
 	$(BIN)/trilane demo
 
 test: $(READY)  ## every test that needs nothing but the lock
-	$(BIN)/python -m pytest -m "not azurite"
+	$(BIN)/python -m pytest -m "not azurite and not kubectl"
 
-test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob  ## tests against Azurite (needs Node.js)
+test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob  ## tests against Azurite and kubectl (needs npm, kubectl)
 	$(BIN)/python -m tests.support.azurite $(NPM_DIR)/node_modules/.bin/azurite-blob \
-	  $(BIN)/python -m pytest -m azurite
+	  $(BIN)/python -m pytest -m "azurite or kubectl"
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -256,7 +256,7 @@ def test_render_refuses_a_missing_input(tmp_path: Path, missing: str) -> None:
     assert not (tmp_path / "var").exists()
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+@pytest.mark.kubectl
 def test_rendered_deployment_validates_strictly(tmp_path: Path) -> None:
     """What render.sh and kustomize make together is valid Kubernetes."""
     render(tmp_path, RENDER_INPUTS)
