@@ -47,7 +47,8 @@ RUN chmod -R u=rwX,go=rX . && python -m compileall -q /app
 # /tmp; a volume mounted there, or below, takes over its owner.
 FROM python AS app
 RUN install -d -o 10001 -g 10001 /var/lib/trilane /var/lib/trilane/bundles /var/lib/trilane/spool
-ENV DO_NOT_TRACK=true HOME=/tmp PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+ENV DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1 \
+    HOME=/tmp PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     TRILANE_BUNDLE=/bundle
 LABEL org.opencontainers.image.title="trilane" \
       org.opencontainers.image.description="One MLflow model, three lanes, one watcher." \
