@@ -1,11 +1,13 @@
 """From an HTTP body to records: bounded, decoded once, and refused with a reason."""
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from online_api.context import Limits
 from online_api.problems import (
@@ -18,6 +20,11 @@ from online_api.problems import (
     ProblemError,
 )
 from scoring.json_text import NotJsonError, decode_json
+
+LINGER_BYTES: Final = 32 * 1024 * 1024
+"""How much of a body that is too large is read and thrown away before the answer."""
+
+_LINGER_SECONDS: Final = 5.0
 
 _MEMBERS: Final = frozenset({"records", "event_time"})
 _EVENT_TIME_RULE: Final = (
@@ -52,17 +59,35 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
     Raises ProblemError, and ClientDisconnect when the caller goes away.
     """
+    stream = request.stream()
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limits.max_body_bytes:
+        await _discard(stream)
         raise _too_large(limits)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    async for chunk in stream:
         size += len(chunk)
         if size > limits.max_body_bytes:
+            chunks.clear()
+            await _discard(stream)
             raise _too_large(limits)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    """Read on for a while and keep nothing.
+
+    A caller that is still sending when the connection closes sees a reset and not the answer.
+    """
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for chunk in stream:
+                left -= len(chunk)
+                if left <= 0:
+                    return
 
 
 def parse_records(body: bytes, limits: Limits) -> Records:

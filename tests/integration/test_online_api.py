@@ -1,9 +1,11 @@
 """`python -m online_api` as a real process: answers, signals, kills, and what the log holds."""
 
+import http.client
 import json
 import signal
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -113,6 +115,16 @@ def test_a_long_body_without_length_is_refused(client: httpx.Client) -> None:
     chunks = (b" " * 100_000 for _ in range(100))
     answer = client.post("/predict", content=chunks, headers=JSON)
     problem(answer, 413, "body-too-large")
+
+
+def test_a_caller_that_sends_everything_first_gets_the_answer(server: Server) -> None:
+    """Many clients read nothing before the whole body is out; they see 413 and no reset."""
+    address = urllib.parse.urlsplit(server.url)
+    for _ in range(3):
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+        connection.request("POST", "/predict", b" " * 10_000_000, JSON)
+        assert connection.getresponse().status == 413
+        connection.close()
 
 
 def test_other_routes_answer(client: httpx.Client) -> None:
