@@ -126,12 +126,6 @@ def open_storage(url: str, connection_string: str | None = None) -> Storage:
     return Storage(filesystem, root, url)
 
 
-def split_url(url: str) -> tuple[str, str]:
-    """A file's URL as (URL of its directory, its name)."""
-    head, _, tail = url.rstrip("/").rpartition("/")
-    return (head or "."), tail
-
-
 def _open_azure(url: str, connection_string: str | None) -> Storage:
     try:
         import adlfs  # noqa: F401  (registers itself; imported here for a clear error)

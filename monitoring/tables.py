@@ -37,8 +37,8 @@ _ARROW: dict[Any, pa.DataType] = {
 }
 
 
-class MetricRow(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
-    """One verdict. Encoded, the names are the table's columns (`row_id` is RowId)."""
+class RowKeys(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
+    """What every row of the drift tables begins with."""
 
     time_generated: datetime
     window_start: datetime
@@ -50,6 +50,11 @@ class MetricRow(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
     reference_id: str
     lane: str
     segment: str
+
+
+class MetricRow(RowKeys, frozen=True, rename="pascal", kw_only=True):
+    """One verdict. Encoded, the names are the table's columns (`row_id` is RowId)."""
+
     feature: str
     feature_type: str
     role: str
@@ -69,19 +74,9 @@ class MetricRow(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
     details: str
 
 
-class ReportRow(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
+class ReportRow(RowKeys, frozen=True, rename="pascal", kw_only=True):
     """The summary of one lane's verdicts, or of all lanes' together (`lane` is "all")."""
 
-    time_generated: datetime
-    window_start: datetime
-    window_end: datetime
-    row_id: str
-    run_id: str
-    model_name: str
-    model_version: str
-    reference_id: str
-    lane: str
-    segment: str
     revision: int
     row_count: int
     late_rows: int
