@@ -4,12 +4,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import get_args
 
 import onnx
 
 from bundling.compile import FloatType, NotCompilable, compile_sklearn, select_output
 from bundling.config import ModelEntry
+from bundling.outputs import output_spec
 from bundling.parity import (
     TOLERANCE,
     call_width,
@@ -20,14 +21,12 @@ from bundling.parity import (
 from bundling.source import ModelSource
 from scoring.backends.onnx import OnnxBackend
 from scoring.backends.pyfunc import PyfuncBackend, call_pyfunc, open_pyfunc, raw_names
-from scoring.errors import BundleError, ConfigurationError, ModelError
-from scoring.manifest import BackendSpec, OutputColumn, OutputSpec
+from scoring.errors import BundleError, ModelError
+from scoring.manifest import BackendSpec, OutputSpec
 from scoring.records import Column, RecordBatch
 from scoring.schema import Schema
 
 logger = logging.getLogger(__name__)
-
-RESERVED_OUTPUTS: Final = frozenset({"record_id", "outlier", "outlier_score", "reasons"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def choose_backend(
     except ModelError as error:
         raise BundleError(f"the model cannot score its own example: {error}") from error
     expected = registered.compute(batch)
-    output = _output_spec(entry, names, expected)
+    output = output_spec(entry, names, expected)
     compiled, reasons = _candidates(source, schema, batch, expected, work)
     if compiled:
         best = min(compiled, key=lambda candidate: candidate.call_width or 0)
@@ -135,28 +134,3 @@ def _compiled(
     if closest == float("inf"):
         raise NotCompilable("ONNX Runtime cannot run the graph, or no output matches")
     raise NotCompilable(f"the graph's scores differ by {closest:.1e}")
-
-
-def _output_spec(entry: ModelEntry, names: list[str], raw: Mapping[str, Column]) -> OutputSpec:
-    if entry.positive_label is not None:
-        if entry.positive_label not in names or len(names) != 2:
-            raise ConfigurationError(
-                f"models.json: {entry.name}: positive_label is not one of the model's two classes; "
-                f"the model gives the columns {', '.join(names)}"
-            )
-        negative = next(name for name in names if name != entry.positive_label)
-        columns = [OutputColumn("score", "double"), OutputColumn("label", "string")]
-        return OutputSpec("binary", names, columns, entry.positive_label, negative, entry.threshold)
-    taken = RESERVED_OUTPUTS.intersection(names)
-    if taken:
-        raise BundleError(f"the model's output '{min(taken)}' has a reserved name; rename it")
-    return OutputSpec("columns", names, [_column(name, raw[name]) for name in names])
-
-
-def _column(name: str, values: Column) -> OutputColumn:
-    kind = values.dtype.kind
-    if kind == "f":
-        return OutputColumn(name, "double")
-    if kind in "iu":
-        return OutputColumn(name, "long")
-    return OutputColumn(name, "boolean" if kind == "b" else "string")

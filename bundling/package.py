@@ -31,6 +31,7 @@ from scoring.manifest import (
     ColumnSpec,
     Manifest,
     ParitySpec,
+    ReasonsSpec,
     ReferenceSpec,
     bundle_files,
     encode_manifest,
@@ -128,6 +129,7 @@ class _Packaging:
                 digest="",
                 name=fetched.name,
                 version=fetched.version,
+                alias=self.entry.alias,
                 role=self.entry.role,
                 run_id=fetched.run_id,
                 source=fetched.source,
@@ -146,6 +148,7 @@ class _Packaging:
                     outlier_max_difference=None if outlier is None else outlier.max_difference,
                     widths=list(WIDTHS) if backend.spec.call_width is None else [],
                 ),
+                reasons=ReasonsSpec("none", "reasons are not computed for this model"),
                 reference=reference,
                 files={
                     name: file_digest(self.work / name)

@@ -9,9 +9,9 @@ import numpy as np
 
 from scoring.errors import BundleError, ModelError
 from scoring.model import Backend
+from scoring.parallel import compute
 from scoring.records import Column, RecordBatch
 from scoring.schema import FieldType, Schema
-from scoring.score import compute
 from scoring.validation import validate_rows
 
 TOLERANCE: Final = 1e-6

@@ -4,6 +4,7 @@ TrilaneError
   TerminalError            trying again changes nothing: exit 1, repair or redeploy
     ConfigurationError     a setting or a configuration file is wrong
     BundleError            a bundle is missing, incomplete, altered or unusable
+    ReasonsUnavailable     reasons were asked of a model that gives none
     ModelError             the model failed, or returned something that is no score
     InputError             an input as a whole cannot be read (one bad record is a Rejection)
   TransientError           the same call may succeed later: exit 75
@@ -29,6 +30,10 @@ class ConfigurationError(TerminalError):
 
 class BundleError(TerminalError):
     """A bundle is missing, incomplete, altered or unusable; the text names the file."""
+
+
+class ReasonsUnavailable(TerminalError):
+    """Reasons were asked of a model that gives none; the text says why."""
 
 
 class ModelError(TerminalError):

@@ -13,7 +13,7 @@ import msgspec
 from scoring.errors import BundleError
 
 MANIFEST_NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class ColumnSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,13 +63,38 @@ class BackendSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OutlierSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The outlier detector, an ONNX graph over numeric features; outliers lie above `threshold`.
 
-    `call_width` as in `BackendSpec`.
+    `call_width` as in `BackendSpec`. `share` is the share of the reference that the threshold was
+    set to flag, `flagged_share` the share it does flag; None where there was no reference.
     """
 
     path: str
     features: list[str]
     threshold: float
     call_width: int | None = None
+    share: float | None = None
+    flagged_share: float | None = None
+
+
+class ReasonsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the contributions of the features to a score are computed.
+
+    A record's contributions and a base value sum to the model's margin, on `scale`. `detail` says
+    in words what the method is, and for `none` why there is no other. `explains` are the raw
+    columns that are explained: the only one, or the one with the highest value in the record.
+    `encoder` is an ONNX graph from the backend's inputs to the matrix the final estimator takes;
+    `groups` has the schema position of the feature behind each of its columns. `path` holds the
+    method's parameters. `max_difference` is the largest |base + contributions - margin| over the
+    parity set.
+    """
+
+    method: Literal["linear", "tree", "sampling", "none"]
+    detail: str
+    scale: Literal["log-odds", "probability", "value"] | None = None
+    explains: list[str] = []
+    encoder: str | None = None
+    groups: list[int] = []
+    path: str | None = None
+    max_difference: float | None = None
 
 
 class ParitySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,12 +115,17 @@ class ReferenceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything about a bundle; `files` maps every other file to its SHA-256."""
+    """Everything about a bundle; `files` maps every other file to its SHA-256.
+
+    `alias` is the alias that `version` was resolved from, if it was named by one. `source_digest`
+    is that of the registered files, `digest` that of the bundle.
+    """
 
     format: int
     digest: str
     name: str
     version: str
+    alias: str | None
     role: str
     run_id: str | None
     source: str
@@ -108,6 +138,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: BackendSpec
     outlier: OutlierSpec | None
     parity: ParitySpec
+    reasons: ReasonsSpec
     reference: ReferenceSpec | None
     files: dict[str, str]
 

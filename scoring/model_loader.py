@@ -1,10 +1,12 @@
 """From a bundle directory to a model that is ready to score: the one loader of all lanes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 from scoring.bundle_schema import manifest_schema
 from scoring.errors import BundleError, ModelError
+from scoring.explainers import open_explainer
 from scoring.manifest import Manifest, read_manifest, verify_files
 from scoring.model import Backend, ModelBundle
 from scoring.schema import Schema
@@ -12,21 +14,28 @@ from scoring.score import score
 from scoring.validation import validate_rows
 
 
-def load_model(bundle: Path, now: datetime) -> ModelBundle:
+def load_model(bundle: Path, now: datetime, threads: int = 1) -> ModelBundle:
     """Verify every digest, load the backend and score the example once.
 
     Reads the whole bundle; with a compiled backend imports neither MLflow nor pandas. `now` is
-    recorded as the time of loading. Raises BundleError naming the file that does not fit.
+    recorded as the time of loading. A compiled backend scores a large batch on `threads` threads;
+    the bits do not depend on how many. Raises BundleError naming the file that does not fit.
     """
     manifest = read_manifest(bundle)
     verify_files(bundle, manifest)
     schema = manifest_schema(manifest)
+    backend = _backend(bundle, manifest, schema)
+    explainer, no_reasons = open_explainer(bundle, manifest, schema, backend)
+    several = threads > 1 and manifest.backend.kind == "onnx"
     model = ModelBundle(
         manifest,
         schema,
-        _backend(bundle, manifest, schema),
+        backend,
         _outlier(bundle, manifest, schema),
         now,
+        explainer,
+        no_reasons,
+        ThreadPoolExecutor(threads, thread_name_prefix="score") if several else None,
     )
     _warm_up(bundle, model)
     return model

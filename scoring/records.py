@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ class RecordBatch:
         at = np.asarray(positions, dtype=np.intp)
         ids = tuple(self.record_ids[i] for i in at)
         return RecordBatch(ids, tuple(c[at] for c in self.columns))
+
+    @classmethod
+    def concat(cls, batches: Sequence["RecordBatch"]) -> "RecordBatch":
+        """The records of one or more batches of the same schema, in order."""
+        if len(batches) == 1:
+            return batches[0]
+        ids = tuple(chain.from_iterable(b.record_ids for b in batches))
+        columns = zip(*(b.columns for b in batches), strict=True)
+        return cls(ids, tuple(np.concatenate(parts) for parts in columns))
 
 
 class RejectionCode(StrEnum):
@@ -108,11 +118,44 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasons:
+    """The k features that moved each score most, the strongest first.
+
+    `features` are all feature names of the schema; `places` (records, k) are positions in it and
+    `contributions` (records, k) float64 in the model's margin: above 0 raised it, below 0 lowered
+    it.
+    """
+
+    features: tuple[str, ...]
+    places: NDArray[np.intp]
+    contributions: NDArray[np.float64]
+
+    def slice(self, start: int, stop: int) -> "Reasons":
+        """Those of records `start` to `stop` (exclusive), as views."""
+        return Reasons(self.features, self.places[start:stop], self.contributions[start:stop])
+
+    def first(self, count: int) -> "Reasons":
+        """The strongest `count` of each record."""
+        return Reasons(self.features, self.places[:, :count], self.contributions[:, :count])
+
+    def as_lists(self) -> list[list[dict[str, Any]]]:
+        """Per record, JSON-ready: `[{"feature": ..., "contribution": ...}, ...]`."""
+        names = self.features
+        return [
+            [{"feature": names[p], "contribution": c} for p, c in zip(places, values, strict=True)]
+            for places, values in zip(
+                self.places.tolist(), self.contributions.tolist(), strict=True
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredBatch:
     """A batch with its scores.
 
     `outputs` maps the model's output names to arrays of shape (records,). `outlier_scores` is
     float64 in (0, 1), higher is more anomalous, and `outliers` bool; both None without a detector.
+    `reasons` is None unless they were asked for.
     """
 
     model: ModelVersion
@@ -120,9 +163,22 @@ class ScoredBatch:
     outputs: Mapping[str, Column]
     outlier_scores: Column | None
     outliers: Column | None
+    reasons: Reasons | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
+
+    def slice(self, start: int, stop: int) -> "ScoredBatch":
+        """Records `start` to `stop` (exclusive) with their scores, as views."""
+        anomaly, outliers, reasons = self.outlier_scores, self.outliers, self.reasons
+        return ScoredBatch(
+            self.model,
+            self.batch.slice(start, stop),
+            {name: values[start:stop] for name, values in self.outputs.items()},
+            None if anomaly is None else anomaly[start:stop],
+            None if outliers is None else outliers[start:stop],
+            None if reasons is None else reasons.slice(start, stop),
+        )
 
     def predictions(self) -> list[dict[str, Any]]:
         """One plain JSON-ready dict per record, as `/predict` and the score events carry it."""
@@ -131,5 +187,7 @@ class ScoredBatch:
         if self.outlier_scores is not None and self.outliers is not None:
             columns["outlier"] = self.outliers.tolist()
             columns["outlier_score"] = self.outlier_scores.tolist()
+        if self.reasons is not None:
+            columns["reasons"] = self.reasons.as_lists()
         names = tuple(columns)
         return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]

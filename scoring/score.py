@@ -12,7 +12,9 @@ import numpy as np
 
 from scoring.errors import ModelError
 from scoring.manifest import OutputSpec
-from scoring.model import OUTLIER, Backend, ModelBundle
+from scoring.model import OUTLIER, ModelBundle
+from scoring.parallel import compute
+from scoring.reasons import no_reasons, top_reasons
 from scoring.records import (
     Column,
     RecordBatch,
@@ -26,83 +28,64 @@ from scoring.records import (
 _MODEL_FAILED = Violation(None, RejectionCode.MODEL_ERROR, "the model failed on this record")
 
 
-def score(model: ModelBundle, batch: RecordBatch) -> ScoredBatch:
+def score(model: ModelBundle, batch: RecordBatch, reasons: int = 0) -> ScoredBatch:
     """Score a batch of any size, including none. The same record gets the same bits in any batch.
 
-    Raises ModelError when the model fails or returns a number that is not finite.
+    With `reasons` above 0 each record carries that many, or as many as it has features. Raises
+    ModelError when the model fails or returns a number that is not finite, ReasonsUnavailable.
     """
     if len(batch) == 0:
-        return _nothing(model, batch)
-    raw = compute(model.backend, batch, model.manifest.backend.call_width)
+        return _nothing(model, batch, reasons)
+    raw = compute(model.backend, batch, model.manifest.backend.call_width, model.workers)
     try:
         outputs = _outputs(model.manifest.output, raw)
     except (TypeError, ValueError, OverflowError) as error:  # NumPy's words may quote the value
         raise ModelError(f"the model returned no usable value: {type(error).__name__}") from None
+    explained = top_reasons(model, batch, reasons) if reasons else None
     spec = model.manifest.outlier
     if model.outlier is None or spec is None:
-        return ScoredBatch(model.version, batch, outputs, None, None)
-    anomaly = compute(model.outlier, batch, spec.call_width)[OUTLIER]
-    return ScoredBatch(model.version, batch, outputs, anomaly, anomaly > spec.threshold)
+        return ScoredBatch(model.version, batch, outputs, None, None, explained)
+    anomaly = compute(model.outlier, batch, spec.call_width, model.workers)[OUTLIER]
+    return ScoredBatch(model.version, batch, outputs, anomaly, anomaly > spec.threshold, explained)
 
 
-def score_valid(model: ModelBundle, valid: Validated) -> tuple[ScoredBatch, tuple[Rejection, ...]]:
+def score_valid(
+    model: ModelBundle, valid: Validated, reasons: int = 0
+) -> tuple[ScoredBatch, tuple[Rejection, ...]]:
     """Score what validation let through; a record the model fails on is rejected alone.
 
     Returns the scored records and all rejections, validation's and the model's, by position:
-    together they are every record that was received.
+    together they are every record that was received. Raises ReasonsUnavailable.
     """
     try:
-        return score(model, valid.batch), valid.rejections
+        return score(model, valid.batch, reasons), valid.rejections
     except ModelError:
-        failed = _failing(model, valid.batch, 0)
+        failed = _failing(model, valid.batch, 0, reasons)
     good = sorted(set(range(len(valid.batch))) - set(failed))
     rejections = [
         Rejection(int(valid.positions[i]), valid.batch.record_ids[i], (_MODEL_FAILED,))
         for i in failed
     ]
     everything = sorted([*valid.rejections, *rejections], key=lambda r: r.position)
-    return score(model, valid.batch.take(good)), tuple(everything)
+    return score(model, valid.batch.take(good), reasons), tuple(everything)
 
 
-def compute(backend: Backend, batch: RecordBatch, call_width: int | None) -> Mapping[str, Column]:
-    """The backend's raw columns, in calls of exactly `call_width` rows unless that is None.
-
-    A short last call is filled by repeating its last record. `batch` is not empty. Raises
-    ModelError.
-    """
-    if call_width is None:
-        return backend.compute(batch)
-    parts = [
-        _padded(backend, batch.slice(start, start + call_width), call_width)
-        for start in range(0, len(batch), call_width)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _padded(backend: Backend, batch: RecordBatch, width: int) -> Mapping[str, Column]:
-    count = len(batch)
-    if count == width:
-        return backend.compute(batch)
-    filled = batch.take([min(i, count - 1) for i in range(width)])
-    return {name: column[:count] for name, column in backend.compute(filled).items()}
-
-
-def _failing(model: ModelBundle, batch: RecordBatch, offset: int) -> list[int]:
+def _failing(model: ModelBundle, batch: RecordBatch, offset: int, reasons: int) -> list[int]:
     """Positions of the records the model fails on, found by halving the batch."""
     try:
-        score(model, batch)
+        score(model, batch, reasons)
     except ModelError:
         if len(batch) == 1:
             return [offset]
         half = len(batch) // 2
         return [
-            *_failing(model, batch.slice(0, half), offset),
-            *_failing(model, batch.slice(half, len(batch)), offset + half),
+            *_failing(model, batch.slice(0, half), offset, reasons),
+            *_failing(model, batch.slice(half, len(batch)), offset + half, reasons),
         ]
     return []
 
 
-def _nothing(model: ModelBundle, batch: RecordBatch) -> ScoredBatch:
+def _nothing(model: ModelBundle, batch: RecordBatch, reasons: int) -> ScoredBatch:
     dtypes: dict[str, type] = {
         "double": np.float64,
         "long": np.int64,
@@ -110,9 +93,10 @@ def _nothing(model: ModelBundle, batch: RecordBatch) -> ScoredBatch:
         "string": np.object_,
     }
     outputs: dict[str, Column] = {c.name: np.empty(0, dtypes[c.type]) for c in model.output_columns}
+    explained = no_reasons(model, reasons) if reasons else None
     if model.outlier is None:
-        return ScoredBatch(model.version, batch, outputs, None, None)
-    return ScoredBatch(model.version, batch, outputs, np.empty(0), np.empty(0, np.bool_))
+        return ScoredBatch(model.version, batch, outputs, None, None, explained)
+    return ScoredBatch(model.version, batch, outputs, np.empty(0), np.empty(0, bool), explained)
 
 
 def _outputs(spec: OutputSpec, raw: Mapping[str, Column]) -> dict[str, Column]:

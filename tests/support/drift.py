@@ -13,6 +13,7 @@ from monitoring.entries import LaneProfile
 from monitoring.policy import Policy, read_policy
 from monitoring.reference import Reference, profile_column, reference_of
 from scoring.manifest import (
+    FORMAT,
     BackendSpec,
     ColumnSpec,
     Manifest,
@@ -20,6 +21,7 @@ from scoring.manifest import (
     OutputColumn,
     OutputSpec,
     ParitySpec,
+    ReasonsSpec,
 )
 
 Columns = Mapping[str, NDArray[Any]]
@@ -44,10 +46,11 @@ def manifest_of(columns: Columns) -> Manifest:
     outputs = [OutputColumn("score", "double"), OutputColumn("label", "string")]
     outlier = OutlierSpec("outlier.onnx", [], 0.5) if "outlier_score" in columns else None
     return Manifest(
-        format=1,
+        format=FORMAT,
         digest="digest",
         name="toy",
         version="7",
+        alias=None,
         role="champion",
         run_id=None,
         source="tests",
@@ -60,6 +63,7 @@ def manifest_of(columns: Columns) -> Manifest:
         backend=BackendSpec("onnx", "model.onnx"),
         outlier=outlier,
         parity=ParitySpec(0, 0.0, 0.0, None, []),
+        reasons=ReasonsSpec("none", "not needed"),
         reference=None,
         files={},
     )

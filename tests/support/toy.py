@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper
 
 from scoring.manifest import (
+    FORMAT,
     MANIFEST_NAME,
     BackendSpec,
     ColumnSpec,
@@ -22,6 +23,7 @@ from scoring.manifest import (
     OutputColumn,
     OutputSpec,
     ParitySpec,
+    ReasonsSpec,
     ReferenceSpec,
     bundle_files,
     encode_manifest,
@@ -78,10 +80,11 @@ def load_toy(directory: Path, **options: Any) -> ModelBundle:
 
 def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> None:
     manifest = Manifest(
-        format=1,
+        format=FORMAT,
         digest="",
         name="toy",
         version=version,
+        alias=None,
         role="champion",
         run_id=None,
         source="tests",
@@ -106,6 +109,7 @@ def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> Non
         backend=BackendSpec("onnx", "model.onnx", call_width=8),
         outlier=OutlierSpec("outlier.onnx", ["x", "n"], 0.95, call_width=8),
         parity=ParitySpec(0, 0.0, 0.0, None, []),
+        reasons=ReasonsSpec("none", "the toy gives none"),
         reference=reference,
         files={
             name: file_digest(directory / name)

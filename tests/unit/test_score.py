@@ -10,8 +10,9 @@ import pytest
 from scoring.errors import ModelError
 from scoring.manifest import BackendSpec, OutputColumn, OutputSpec
 from scoring.model import Backend, ModelBundle
+from scoring.parallel import compute
 from scoring.records import Column, RecordBatch
-from scoring.score import compute, score, score_valid
+from scoring.score import score, score_valid
 from scoring.validation import validate_rows
 from tests.support.toy import NOW, expected_score, load_toy, records
 
