@@ -22,13 +22,15 @@ ENV UV_COMPILE_BYTECODE=1 UV_CONSTRAINT=requirements.lock UV_NO_CACHE=1 UV_REQUI
     VIRTUAL_ENV=/venv
 RUN uv venv /venv
 
+# LightGBM's shared library computes reasons; its Python package, which needs SciPy, is not imported.
 FROM build AS scoring-venv
-RUN uv pip install --only-binary :all: -r pyproject.toml \
-    --extra online --extra stream --extra batch --extra azure
+RUN echo "scipy; python_version < '3'" > no-scipy.txt \
+    && uv pip install --only-binary :all: -r pyproject.toml --override no-scipy.txt \
+    --extra online --extra stream --extra batch --extra azure --extra reasons
 
 FROM build AS scoring-pyfunc-venv
 RUN uv pip install --only-binary :all: -r pyproject.toml \
-    --extra online --extra stream --extra batch --extra azure --extra pyfunc
+    --extra online --extra stream --extra batch --extra azure --extra reasons --extra pyfunc
 
 FROM build AS monitoring-venv
 RUN uv pip install --only-binary :all: -r pyproject.toml --extra monitoring --extra azure
@@ -45,8 +47,11 @@ RUN chmod -R u=rwX,go=rX . && python -m compileall -q /app
 
 # --- What all images share. /var/lib/trilane is the only directory the user may write to besides
 # /tmp; a volume mounted there, or below, takes over its owner.
+# libgomp1 is what LightGBM's library is linked with.
 FROM python AS app
-RUN install -d -o 10001 -g 10001 /var/lib/trilane /var/lib/trilane/bundles /var/lib/trilane/spool
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -o 10001 -g 10001 /var/lib/trilane /var/lib/trilane/bundles /var/lib/trilane/spool
 ENV DO_NOT_TRACK=true ORT_DISABLE_TELEMETRY=1 \
     HOME=/tmp PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     TRILANE_BUNDLE=/bundle
