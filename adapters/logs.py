@@ -36,6 +36,7 @@ def setup_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.captureWarnings(True)
     # These name every request or request header at INFO.
     for name in ("azure", "httpx", "aiokafka", "alembic", "mlflow.store.db"):
         logging.getLogger(name).setLevel(logging.WARNING)

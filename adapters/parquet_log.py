@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters.arrow_types import ARROW_TYPES
 from adapters.storage import Storage
 from scoring.inference_log import KEY_COLUMNS, OUTLIER_COLUMN, SCHEMA_VERSION, LogBatch, LogLayout
 from scoring.manifest import OutputColumn
 from scoring.model import ModelDescription
 from scoring.records import Column, ModelVersion
-from scoring.schema import FieldType, Schema
+from scoring.schema import Schema
 
 ROOT = "inference-log"
 
@@ -28,15 +29,6 @@ _KEY_TYPES: Mapping[str, pa.DataType] = {
     "int32": pa.int32(),
     "string": pa.string(),
     "timestamp": _TIMESTAMP,
-}
-ARROW_TYPES: Mapping[FieldType, pa.DataType] = {
-    FieldType.BOOLEAN: pa.bool_(),
-    FieldType.INTEGER: pa.int32(),
-    FieldType.LONG: pa.int64(),
-    FieldType.FLOAT: pa.float32(),
-    FieldType.DOUBLE: pa.float64(),
-    FieldType.STRING: pa.string(),
-    FieldType.DATETIME: pa.timestamp("ns"),
 }
 _OUTPUT_TYPES: Mapping[str, pa.DataType] = {
     "double": pa.float64(),

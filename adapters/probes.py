@@ -1,4 +1,6 @@
-"""A small HTTP side port with /livez, /readyz and /metrics, for workers that serve nothing else."""
+"""A small HTTP side port with /livez, /readyz, /metrics and /model, for workers that serve nothing
+else.
+"""
 
 import threading
 from collections.abc import Callable
@@ -8,13 +10,15 @@ from adapters.telemetry import CONTENT_TYPE
 from scoring.errors import ConfigurationError
 
 _TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
 
 
 class ProbeServer:
     """Answers probes from a thread of its own, so a busy worker still answers.
 
     /livez is 200 while `alive()`, /readyz while `ready()`, else 503; /metrics is what `metrics()`
-    returns, in the Prometheus text format. The three are called from other threads.
+    returns, in the Prometheus text format. The three are called from other threads. /model is a
+    JSON document that does not change.
     """
 
     def __init__(
@@ -24,10 +28,11 @@ class ProbeServer:
         ready: Callable[[], bool],
         alive: Callable[[], bool],
         metrics: Callable[[], bytes],
+        model: bytes,
     ) -> None:
         """Nothing listens before `start`. Port 0 takes a free one."""
         self._address = (host, port)
-        self._handler = _handler(ready, alive, metrics)
+        self._handler = _handler(ready, alive, metrics, model)
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -66,7 +71,10 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(
-    ready: Callable[[], bool], alive: Callable[[], bool], metrics: Callable[[], bytes]
+    ready: Callable[[], bool],
+    alive: Callable[[], bool],
+    metrics: Callable[[], bytes],
+    model: bytes,
 ) -> type[BaseHTTPRequestHandler]:
     def probe(check: Callable[[], bool]) -> tuple[int, str, bytes]:
         return (200, _TEXT, b"ok\n") if check() else (503, _TEXT, b"not now\n")
@@ -75,6 +83,7 @@ def _handler(
         "/livez": lambda: probe(alive),
         "/readyz": lambda: probe(ready),
         "/metrics": lambda: (200, CONTENT_TYPE, metrics()),
+        "/model": lambda: (200, _JSON, model),
     }
 
     class Handler(BaseHTTPRequestHandler):

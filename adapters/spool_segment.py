@@ -10,7 +10,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from scoring.errors import BundleError
 from scoring.inference_log import Lane, LogBatch
 from scoring.manifest import Manifest
 from scoring.model import ModelDescription
+from scoring.outputs import OUTPUT_DTYPES
 from scoring.records import (
     Column,
     RecordBatch,
@@ -42,12 +43,6 @@ UNREADABLE_SUFFIX: Final = ".unreadable"
 
 _PREFIX: Final = struct.Struct("<III")
 _RULE: Final = "the rule is not kept in the spool"
-_OUTPUT_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
-    "double": np.dtype(np.float64),
-    "long": np.dtype(np.int64),
-    "boolean": np.dtype(np.bool_),
-    "string": np.dtype(object),
-}
 _DATETIME: Final = np.dtype("datetime64[ns]")
 
 Cells = bytes | list[Any]
@@ -230,7 +225,7 @@ def _merged(segment: Segment) -> LogBatch:
         tuple(_column([f.columns[i] for f in frames], x.dtype) for i, x in enumerate(features)),
     )
     outputs = {
-        c.name: _column([f.outputs[i] for f in frames], _OUTPUT_DTYPES[c.type])
+        c.name: _column([f.outputs[i] for f in frames], OUTPUT_DTYPES[c.type])
         for i, c in enumerate(model.output_columns)
     }
     scores = _optional([f.outlier_scores for f in frames], np.dtype(np.float64))

@@ -12,6 +12,7 @@ LogOutcome = Literal["accepted", "written", "dropped"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 _RECORDS = (1, 10, 100, 1_000, 10_000)
+_CALL_RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
 
 
 class LaneMetrics:
@@ -34,6 +35,10 @@ class LaneMetrics:
             "trilane_batch_records", "Records per scored batch.", labels,
             registry=self.registry, buckets=_RECORDS,
         )  # fmt: skip
+        self._calls = Histogram(
+            "trilane_model_call_records", "Records per call that requests share.", labels,
+            registry=self.registry, buckets=_CALL_RECORDS,
+        )  # fmt: skip
         self._log = Counter(
             "trilane_inference_log_entries", "Inference log entries, by outcome.",
             (*labels, "outcome"), registry=self.registry,
@@ -52,6 +57,10 @@ class LaneMetrics:
         self._records.labels(*self._values, "rejected").inc(rejected)
         self._seconds.labels(*self._values).observe(seconds)
         self._sizes.labels(*self._values).observe(scored + rejected)
+
+    def called(self, records: int) -> None:
+        """Count one call of the model that requests share, and its records."""
+        self._calls.labels(*self._values).observe(records)
 
     def logged(self, outcome: LogOutcome, entries: int) -> None:
         """Count inference log entries: accepted by the lane, written to storage, or dropped."""

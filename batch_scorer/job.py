@@ -1,6 +1,7 @@
 """What `trilane batch` does: wiring, one run, a summary."""
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from batch_scorer.run import Clock, Run, RunSpec
 from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
 from batch_scorer.settings import BatchSettings
 from scoring.errors import ConfigurationError
+from scoring.model_document import model_identity
 from scoring.model_loader import load_model
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,10 @@ def run_job(settings: BatchSettings, clock: Clock) -> str:
     source = open_storage(settings.input, secret)
     _check_apart(source, output)
     files = find_inputs(source)
-    model = load_model(settings.bundle, started)
+    threads = settings.threads or available_cpus()
+    model = load_model(settings.bundle, started, threads)
+    if settings.reasons:
+        model.require_explainer()
     log = ParquetInferenceLog(open_storage(settings.storage_url, secret), model)
     spec = RunSpec(
         run_id=run_id,
@@ -44,12 +49,21 @@ def run_job(settings: BatchSettings, clock: Clock) -> str:
         chunk_records=settings.chunk_records,
         event_time=(settings.as_of or started).astimezone(UTC),
         started=started,
+        reasons=min(settings.reasons, len(model.schema.names)),
     )
-    figures = {"files": len(files), "bytes": sum(f.size for f in files)}
-    _log.info("run started", extra={"run_id": run_id, "model": model.version.name, **figures})
+    figures = {"files": len(files), "bytes": sum(f.size for f in files), "threads": threads}
+    figures |= {"reasons": spec.reasons}
+    _log.info("run started", extra={"run_id": run_id, **model_identity(model), **figures})
     with _noticing_sigterm() as stopping, show_progress(files, clock) as progress:
         manifest = Run(spec, model, source, output, log, clock, stopping).score(files, progress)
     return _summary(manifest, output)
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use, where the system says so; else those of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check_apart(source: Storage, output: Storage) -> None:

@@ -39,13 +39,14 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What identifies a run and how it is cut; times are in UTC."""
+    """What identifies a run and what is made of it; times are in UTC. `reasons` per record."""
 
     run_id: str
     record_id_column: str
     chunk_records: int
     event_time: datetime
     started: datetime
+    reasons: int = 0
 
 
 class Run:
@@ -69,7 +70,7 @@ class Run:
         self._log = log
         self._clock = clock
         self._stopping = stopping
-        self._parts = PartWriter(output, spec.run_id, model)
+        self._parts = PartWriter(output, spec.run_id, model, spec.reasons > 0)
         self._codes: Counter[str] = Counter()
 
     def score(self, files: Sequence[InputFile], progress: Progress) -> RunManifest:
@@ -116,7 +117,7 @@ class Run:
 
     def _chunk(self, file: InputFile, number: int, chunk: Chunk) -> Counts:
         valid = chunk.validate(self._model.schema)  # 1
-        scored, refused = score_valid(self._model, valid)  # 2
+        scored, refused = score_valid(self._model, valid, self._spec.reasons)  # 2
         kept = np.ones(len(chunk.rows), dtype=np.bool_)
         kept[[r.position for r in refused]] = False
         rows = np.asarray(chunk.rows, dtype=np.int64)[kept].tolist()
@@ -139,15 +140,18 @@ class Run:
         return Counts(len(chunk), len(scored), len(rejected))
 
     def _manifest(self, reports: list[InputReport]) -> RunManifest:
-        spec, version = self._spec, self._model.version
+        spec, model = self._spec, self._model.manifest
         finished = self._clock().astimezone(UTC)
         return RunManifest(
             format=1,
             run_id=spec.run_id,
             outcome="complete",
-            model=ModelReport(version.name, version.version, version.digest),
+            model=ModelReport(
+                model.name, model.version, model.digest, model.alias, model.source_digest
+            ),
             record_id_column=spec.record_id_column,
             chunk_records=spec.chunk_records,
+            reasons=spec.reasons,
             event_time=spec.event_time.isoformat(),
             started_at=spec.started.isoformat(),
             finished_at=finished.isoformat(),

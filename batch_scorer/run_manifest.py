@@ -39,15 +39,20 @@ class InputReport(msgspec.Struct, frozen=True):
 
 
 class ModelReport(msgspec.Struct, frozen=True):
-    """The model that scored."""
+    """The model that scored; the digests are those of the bundle and of the registered files.
+
+    Runs of older versions have no `alias` and no `source_digest`.
+    """
 
     name: str
     version: str
     digest: str
+    alias: str | None = None
+    source_digest: str | None = None
 
 
-class RunManifest(msgspec.Struct, frozen=True):
-    """One complete run. Times are ISO 8601 in UTC, durations seconds."""
+class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One complete run. Times are ISO 8601 in UTC, durations seconds; `reasons` per record."""
 
     format: int
     run_id: str
@@ -55,6 +60,7 @@ class RunManifest(msgspec.Struct, frozen=True):
     model: ModelReport
     record_id_column: str
     chunk_records: int
+    reasons: int = 0
     event_time: str
     started_at: str
     finished_at: str

@@ -28,6 +28,15 @@ class BatchSettings(StorageSettings):
         None,
         description="Event time of every record, ISO 8601 with zone; the start of the run if not.",
     )
+    reasons: int = Field(
+        0, ge=0, description="Reasons in each score: the features that moved it most; 0 for none."
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads that score a large chunk; as many as the process has CPUs if not.",
+    )
     chunk_records: int = Field(
         8192, ge=1, le=1_000_000, description="Most records in memory and in one part file."
     )

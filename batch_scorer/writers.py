@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from adapters.parquet_log import arrow_array, log_schema, parquet_bytes
@@ -10,10 +11,14 @@ from adapters.storage import Storage
 from batch_scorer.run_manifest import run_directory
 from scoring.inference_log import LogLayout
 from scoring.model import ModelBundle
-from scoring.records import Rejection, ScoredBatch
+from scoring.records import Reasons, Rejection, ScoredBatch
 
 _OUTLIER: Final = [pa.field("outlier", pa.bool_()), pa.field("outlier_score", pa.float64())]
 _WHERE: Final = [pa.field("file", pa.string()), pa.field("row", pa.int64())]
+
+REASONS_TYPE: Final = pa.list_(
+    pa.struct([pa.field("feature", pa.string()), pa.field("contribution", pa.float64())])
+)
 
 REJECTED_SCHEMA: Final = pa.schema(
     [
@@ -27,8 +32,9 @@ REJECTED_SCHEMA: Final = pa.schema(
 _RESERVED: Final = frozenset({"record_id", "outlier", "outlier_score", "file", "row"})
 
 
-def scores_schema(model: ModelBundle) -> pa.Schema:
-    """record_id, the outputs, outlier and outlier_score (null without a detector), file, row.
+def scores_schema(model: ModelBundle, with_reasons: bool) -> pa.Schema:
+    """record_id, the outputs, outlier and outlier_score (null without a detector), reasons if they
+    are asked for, file, row.
 
     An output that would meet one of the other columns gets the prefix `output.`.
     """
@@ -38,7 +44,19 @@ def scores_schema(model: ModelBundle) -> pa.Schema:
         log.field(names[c.name]).with_name(f"output.{c.name}" if c.name in _RESERVED else c.name)
         for c in model.output_columns
     ]
-    return pa.schema([pa.field("record_id", pa.string()), *outputs, *_OUTLIER, *_WHERE])
+    reasons = [pa.field("reasons", REASONS_TYPE)] if with_reasons else []
+    return pa.schema([pa.field("record_id", pa.string()), *outputs, *_OUTLIER, *reasons, *_WHERE])
+
+
+def reasons_array(reasons: Reasons) -> pa.Array:
+    """One list of reasons per record, of `REASONS_TYPE`."""
+    records, count = reasons.places.shape
+    features = pa.array(reasons.features, pa.string()).take(pa.array(reasons.places.ravel()))
+    values = pa.StructArray.from_arrays(
+        [features, pa.array(reasons.contributions.ravel())], fields=list(REASONS_TYPE.value_type)
+    )
+    offsets = pa.array(np.arange(records + 1, dtype=np.int32) * count)
+    return pa.ListArray.from_arrays(offsets, values, type=REASONS_TYPE)
 
 
 class PartWriter:
@@ -48,11 +66,14 @@ class PartWriter:
     the model and the chunk size: writing it again gives the same file.
     """
 
-    def __init__(self, output: Storage, run_id: str, model: ModelBundle) -> None:
+    def __init__(
+        self, output: Storage, run_id: str, model: ModelBundle, with_reasons: bool
+    ) -> None:
+        """With reasons every batch of scores must have them."""
         self._output = output
         self._root = run_directory(run_id)
         self._model = model
-        self._scores = scores_schema(model)
+        self._scores = scores_schema(model, with_reasons)
         self._written: set[str] = set()
 
     def write_scores(
@@ -66,6 +87,7 @@ class PartWriter:
             *(scored.outputs[column.name] for column in self._model.output_columns),
             missing if outliers is None else outliers,
             missing if anomaly is None else anomaly,
+            *(() if scored.reasons is None else (reasons_array(scored.reasons),)),
             [name] * len(scored),
             rows,
         ]

@@ -10,6 +10,7 @@ from bundling.config import ModelEntry, Registry
 from bundling.integrity import TRUSTED_TYPES
 from bundling.mlflow_door import opened
 from bundling.package import package_model
+from bundling.place import held
 from training.data import CLASSES, NUMERIC_FEATURES, TEXT_FEATURES, load_employees
 from training.register import signature
 
@@ -40,7 +41,8 @@ def packaged(directory: Path) -> Iterator[BenchModel]:
             _register(name, pipeline, employees.inputs)
         entry = ModelEntry(name, "champion", version="1", positive_label=CLASSES[1])
         bundle = directory / "bundles" / name
-        package_model(entry, registry, bundle, datetime.now(UTC))
+        with held(bundle):
+            package_model(entry, registry, bundle, datetime.now(UTC), force=True)
         yield BenchModel(name, pipeline, employees.inputs, bundle)
 
 

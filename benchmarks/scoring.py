@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.attrition_models import BenchModel, packaged
 from benchmarks.measure import Call, measured, versions
-from scoring.backends.onnx import feeds
+from scoring.backends.onnx import OnnxGraph
 from scoring.model import ModelBundle
 from scoring.model_loader import load_model
 from scoring.records import RecordBatch
@@ -97,7 +97,9 @@ class _Contestants:
         self._made = made
         self._model = model
         self._pyfunc = mlflow.pyfunc.load_model(str(made.bundle / "model"))
-        self._graph = (made.bundle / model.manifest.backend.path).read_bytes()
+        backend = model.manifest.backend
+        self._graph = made.bundle / backend.path
+        self._inputs = OnnxGraph(self._graph, model.schema, backend.float_type)
         self._converted = _converted(made)
         self._batch = _validated(model, made.inputs)
 
@@ -112,9 +114,7 @@ class _Contestants:
             "scikit-learn": lambda: self._made.pipeline.predict_proba(frame),
             "pyfunc": lambda: self._pyfunc.predict(frame),
         }
-        spec = self._model.manifest.backend
-        matrices = feeds(self._model.schema, batch, spec.float_type)
-        calls["ORT"] = _quicker(self._graph, matrices)
+        calls["ORT"] = _quicker(self._graph.read_bytes(), self._inputs.feed(batch))
         if self._converted is not None:
             calls["skl2onnx"] = _quicker(self._converted, _column_feeds(frame))
         return calls

@@ -1,92 +1,133 @@
-"""scikit-learn pipelines as ONNX graphs shaped for serving: one numeric and one text input.
+"""Registered models as ONNX graphs shaped for serving, as `scoring.backends.onnx` takes them.
 
-A graph with an input per column spends most of a call on feeding; so the converted graph's column
-inputs are replaced by two matrices that the graph itself splits.
+Trees and linear models are written here, in float64 and with operations that give a record the same
+bits in any batch; what stands before them in a Pipeline, and all other estimators, go through
+skl2onnx.
 """
 
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from onnx import ModelProto, TensorProto, helper
+import numpy as np
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from bundling.conversion import Conversion
+from bundling.guard_graph import refuse_nulls, refuse_overflow
+from bundling.linear_graph import linear_outputs
+from bundling.native import NativeModel, NotCompilable
+from bundling.onnx_writer import FloatType, GraphWriter, make_model, matrix_inputs, set_opsets
+from bundling.skl2onnx_graph import convert
+from bundling.tree_graph import ensemble_outputs
+from bundling.trees_reader import is_tree_ensemble, read_ensemble
+from scoring.backends.onnx import has_text_nulls
 from scoring.schema import FieldType, Schema
 
-FloatType = Literal["double", "float"]
-
-_OPSETS = {"": 18, "ai.onnx.ml": 3}
-"""ai.onnx.ml 3 is the first with float64 classifiers and tree ensembles."""
+ENCODED: Final = "encoded"
+"""What the final estimator receives."""
 
 
-class NotCompilable(Exception):
-    """The model has no ONNX form; the text says why. Packaging falls back to pyfunc."""
+def compile_model(
+    native: NativeModel, schema: Schema, float_type: FloatType, refused: Sequence[str] = ()
+) -> ModelProto:
+    """The whole model; each output of the graph is something its `predict` may return.
 
-
-def compile_sklearn(model_directory: Path, schema: Schema, float_type: FloatType) -> ModelProto:
-    """Convert the model's native scikit-learn estimator. Raises NotCompilable."""
-    import mlflow.sklearn
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import (
-        DoubleTensorType,
-        FloatTensorType,
-        StringTensorType,
-    )
-
-    unsupported = [f.name for f in schema.features if f.type is FieldType.DATETIME]
-    if unsupported:
-        raise NotCompilable("date-time columns have no ONNX form")
-    if any(not f.required for f in schema.features):
-        raise NotCompilable("optional columns may hold nulls, which the graph would not tell apart")
-    estimator = mlflow.sklearn.load_model(str(model_directory))
-    number = DoubleTensorType if float_type == "double" else FloatTensorType
-    inputs = [
-        (f.name, (number if f.is_numeric else StringTensorType)([None, 1])) for f in schema.features
-    ]
-    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
-    try:
-        graph: ModelProto = convert_sklearn(
-            estimator, initial_types=inputs, options=options, target_opset=_OPSETS
-        )
-    except Exception as error:  # converters raise many unrelated types
-        raise NotCompilable(f"skl2onnx cannot convert it: {type(error).__name__}") from error
-    return _with_matrix_inputs(graph, schema, float_type)
-
-
-def select_output(model: ModelProto, name: str) -> ModelProto:
-    """A copy of the graph with a single output."""
-    chosen = ModelProto()
-    chosen.CopyFrom(model)
-    outputs = [output for output in chosen.graph.output if output.name == name]
-    del chosen.graph.output[:]
-    chosen.graph.output.extend(outputs)
-    return chosen
-
-
-def _with_matrix_inputs(model: ModelProto, schema: Schema, float_type: FloatType) -> ModelProto:
-    graph = model.graph
-    used = {input_.name for input_ in graph.input}
-    missing = set(schema.names) - used
-    if missing:
-        raise NotCompilable("the converted graph lost an input column")
-    kind = TensorProto.DOUBLE if float_type == "double" else TensorProto.FLOAT
-    numeric = [f.name for f in schema.features if f.is_numeric]
-    text = [f.name for f in schema.features if not f.is_numeric]
-    version = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    body = list(graph.node)
-    del graph.input[:], graph.node[:]
-    for name, columns, element in (("numeric", numeric, kind), ("text", text, TensorProto.STRING)):
-        if not columns:
-            continue
-        graph.input.append(helper.make_tensor_value_info(name, element, [None, len(columns)]))
-        graph.node.append(_split(graph, name, columns, version))
-    graph.node.extend(body)
+    The graph fails on a null in one of the columns `refused`. Raises NotCompilable.
+    """
+    model = _unguarded(native, schema, float_type)
+    refuse_nulls(model, schema, refused)
     return model
 
 
-def _split(graph: Any, name: str, columns: list[str], version: int) -> Any:
-    """One matrix into columns; `split` moved from an attribute to an input in opset 13."""
-    ones = [1] * len(columns)
-    if version < 13:
-        return helper.make_node("Split", [name], columns, axis=1, split=ones)
-    sizes = f"{name}_sizes"
-    graph.initializer.append(helper.make_tensor(sizes, TensorProto.INT64, [len(ones)], ones))
-    return helper.make_node("Split", [name, sizes], columns, axis=1)
+def _unguarded(native: NativeModel, schema: Schema, float_type: FloatType) -> ModelProto:
+    writer = GraphWriter()
+    outputs = _final_outputs(writer, native, schema)
+    if outputs is None:
+        return convert(native.estimator, schema, _conversion(schema, float_type))
+    model = compile_encoder(native, schema, float_type=float_type)
+    set_opsets(model)
+    model.graph.node.extend(writer.nodes)
+    model.graph.initializer.extend(writer.initializers)
+    del model.graph.output[:]
+    # Their types are left to ONNX Runtime, which infers them.
+    model.graph.output.extend(ValueInfoProto(name=name) for name in outputs.values())
+    return model
+
+
+def compile_encoder(
+    native: NativeModel, schema: Schema, float32: bool = False, float_type: FloatType = "double"
+) -> ModelProto:
+    """From the inputs of the model's graph to one output `encoded` (n, width) float64: what
+    `native.final` receives, the columns in schema order where nothing stands before it.
+
+    With `float32` its numbers are rounded to float32, as some libraries do before they compare.
+    `float_type` is that of the inputs and of the work. Raises NotCompilable.
+    """
+    conversion = _conversion(schema, float_type)
+    writer = GraphWriter("encoder_")
+    if native.encoder is not None:
+        model = convert(native.encoder, schema, conversion)
+        found = model.graph.output[0].name
+    elif all(feature.is_numeric for feature in schema.features):
+        model = make_model(GraphWriter(), "model", matrix_inputs(schema, float_type), [])
+        found = "numeric"
+    else:
+        raise NotCompilable("text reaches the estimator as it is")
+    if _drops_zeros(native):
+        zero = writer.node("Equal", [found, writer.constant(0.0, conversion.dtype)])
+        found = writer.node("Where", [zero, writer.constant(np.nan, conversion.dtype), found])
+    if float32 and float_type == "double":
+        found = writer.node("Cast", [found], to=TensorProto.FLOAT)
+    if float32 or float_type == "float":
+        writer.node("Cast", [found], name=ENCODED, to=TensorProto.DOUBLE)
+    else:
+        writer.node("Identity", [found], name=ENCODED)
+    model.graph.node.extend(writer.nodes)
+    model.graph.initializer.extend(writer.initializers)
+    del model.graph.output[:]
+    model.graph.output.append(
+        helper.make_tensor_value_info(ENCODED, TensorProto.DOUBLE, [None, None])
+    )
+    return model
+
+
+def _final_outputs(
+    writer: GraphWriter, native: NativeModel, schema: Schema
+) -> Mapping[str, str] | None:
+    """The nodes after `encoded`; None for an estimator that is left to skl2onnx."""
+    if is_tree_ensemble(native.final):
+        ensemble = read_ensemble(native.final)
+        if native.encoder is None and ensemble.width != len(schema.features):
+            # ONNX Runtime would read beyond a record's columns.
+            raise NotCompilable("the trees take another number of columns than the signature has")
+        encoded = ENCODED
+        if _refuses_overflow(native.final) and ensemble.float32 and _has_doubles(schema):
+            encoded = refuse_overflow(writer, encoded)
+        return ensemble_outputs(writer, encoded, ensemble)
+    return linear_outputs(writer, ENCODED, native.final)
+
+
+def _has_doubles(schema: Schema) -> bool:
+    return any(feature.type is FieldType.DOUBLE for feature in schema.features)
+
+
+def _refuses_overflow(final: Any) -> bool:
+    """Whether it fails on a number that float32 cannot hold: XGBoost does not when it is called by
+    scikit-learn's interface, which all its estimators have and its Booster has not.
+    """
+    return not hasattr(final, "get_booster")
+
+
+def _conversion(schema: Schema, float_type: FloatType) -> Conversion:
+    if any(feature.type is FieldType.DATETIME for feature in schema.features):
+        raise NotCompilable("date-time columns have no compiled form")
+    return Conversion(float_type, has_text_nulls(schema))
+
+
+def _drops_zeros(native: NativeModel) -> bool:
+    """Whether the estimator is given sparse matrices and takes what is absent in them for missing:
+    XGBoost does, so that there a zero is a missing value.
+    """
+    if native.encoder is None or not type(native.final).__module__.startswith("xgboost"):
+        return False
+    last = native.encoder.steps[-1][1]
+    return bool(getattr(last, "sparse_output_", getattr(last, "sparse_output", False)))

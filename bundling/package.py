@@ -5,9 +5,9 @@ outlier detector and the reference, seal the manifest, put the directory in its 
 """
 
 import logging
-import shutil
-import uuid
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,18 @@ import numpy as np
 
 from bundling.backend import ChosenBackend, choose_backend
 from bundling.config import ModelEntry, Registry
+from bundling.current import is_current
 from bundling.integrity import check_integrity
-from bundling.mlflow_door import opened
+from bundling.mlflow_door import opened, translated
 from bundling.outlier import CompiledOutlier, compile_outlier
 from bundling.parity import TOLERANCE, WIDTHS, parity_batch
+from bundling.place import replacing
+from bundling.reasons import prepare_reasons
 from bundling.reference import read_reference_rows, write_reference
-from bundling.registry import FetchedModel, fetch
-from bundling.source import ModelSource, read_source
-from scoring.errors import BundleError
+from bundling.registry import MODEL, RegisteredVersion, download, resolve
+from bundling.source import ModelSource, loading_failure, read_source
+from scoring.backends import open_backend
+from scoring.errors import BundleError, ModelError, TrilaneError
 from scoring.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -39,48 +43,67 @@ from scoring.manifest import (
     sealed,
 )
 from scoring.model_loader import load_model
+from scoring.records import RecordBatch
 from scoring.schema import Schema
+from scoring.validation import validate_rows
 
 logger = logging.getLogger(__name__)
 
 
 def package_model(
-    entry: ModelEntry, registry: Registry, destination: Path, now: datetime
-) -> Manifest:
+    entry: ModelEntry, registry: Registry, destination: Path, now: datetime, *, force: bool
+) -> bool:
     """Make the bundle of one configured model; replaces what stood at `destination` at the end.
 
-    Takes seconds to minutes. Raises ConfigurationError, BundleError or ServiceUnavailable, and
-    then leaves `destination` as it was.
+    False if the version that the entry names, now, is what stands there already, unless `force`.
+    Needs `bundling.place.held`. Takes seconds to minutes. Raises ConfigurationError, BundleError or
+    ServiceUnavailable, and then leaves `destination` as it was.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    work = destination.parent / f".{destination.name}.{uuid.uuid4().hex}"
-    work.mkdir()
+    with _naming(entry), opened(registry):
+        found = resolve(entry)
+        if not force and is_current(destination, entry, found.version):
+            return False
+        with replacing(destination) as work:
+            with translated(registry):
+                download(found, work)
+            _Packaging(entry, found, work, now).run()
+    return True
+
+
+@contextmanager
+def _naming(entry: ModelEntry) -> Iterator[None]:
+    """Errors of the body say which of the configured models they are about."""
     try:
-        with opened(registry):
-            manifest = _Packaging(entry, work, now).run(fetch(entry, work))
-        _put_in_place(work, destination)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BundleError(
-            f"cannot write the bundle below {destination.parent}: {reason}"
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return manifest
+        yield
+    except TrilaneError as error:
+        if entry.name in str(error):
+            raise
+        raise type(error)(f"model {entry.name}: {error}") from error
 
 
 @dataclass(frozen=True)
 class _Packaging:
     entry: ModelEntry
+    found: RegisteredVersion
     work: Path
     now: datetime
 
-    def run(self, fetched: FetchedModel) -> Manifest:
-        logger.info("fetched", extra={"model": fetched.name, "version": fetched.version})
-        digest = check_integrity(fetched.directory, self.entry)
-        source = read_source(fetched.directory, digest)
+    def run(self) -> None:
+        """Leave a sealed bundle in `work`. Raises BundleError naming the version and the file."""
+        try:
+            self._run()
+        except (BundleError, ModelError) as error:
+            said = loading_failure(error, self.work / MODEL).replace(f"{self.work}{os.sep}", "")
+            version = f"model {self.found.name} version {self.found.version}"
+            raise BundleError(f"{version}: {said}") from error
+
+    def _run(self) -> None:
+        logger.info("fetched", extra={"model": self.found.name, "version": self.found.version})
+        directory = self.work / MODEL
+        digest = check_integrity(directory, self.entry)
+        source = read_source(directory, digest)
         schema = source.schema(self.entry)
-        rows = self._known_rows(source)
+        rows = self._known_rows(source, schema)
         batch = parity_batch(schema, rows)
         if not len(batch):
             raise BundleError(
@@ -97,29 +120,46 @@ class _Packaging:
                 "reason": backend.spec.reason,
             },
         )
-        outlier = compile_outlier(source, schema, batch, self.work)
-        first = self._manifest(fetched, source, schema, backend, outlier, None)
-        self._write(first)
-        if source.reference is None:
-            return first
-        records = write_reference(load_model(self.work, self.now), rows, self.work)
-        reference = ReferenceSpec("reference/reference.parquet", records)
-        final = self._manifest(fetched, source, schema, backend, outlier, reference)
-        self._write(final)
-        return final
-
-    def _known_rows(self, source: ModelSource) -> list[dict[str, Any]]:
+        reference = [] if source.reference is None else rows
+        outlier = compile_outlier(source, schema, self.entry, batch, reference, self.work)
+        reasons = self._reasons(source, schema, backend, batch, rows)
+        self._write(self._manifest(source, schema, backend, outlier, reasons, None))
+        # What was written is loaded as a lane will, and its example scored.
+        model = load_model(self.work, self.now)
         if source.reference is not None:
-            return read_reference_rows(source.reference)
-        return [] if source.example is None else [source.example]
+            written = ReferenceSpec(
+                "reference/reference.parquet", write_reference(model, rows, self.work)
+            )
+            self._write(self._manifest(source, schema, backend, outlier, reasons, written))
+
+    def _reasons(
+        self,
+        source: ModelSource,
+        schema: Schema,
+        chosen: ChosenBackend,
+        batch: RecordBatch,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> ReasonsSpec:
+        known = [{name: row[name] for name in schema.names if name in row} for row in rows]
+        background = validate_rows(schema, known, [str(i) for i in range(len(known))]).batch
+        backend = open_backend(self.work, chosen.spec, chosen.output.raw, schema)
+        width = chosen.spec.call_width
+        return prepare_reasons(
+            source, schema, chosen.output, backend, width, batch, background, self.work
+        )
+
+    def _known_rows(self, source: ModelSource, schema: Schema) -> list[dict[str, Any]]:
+        if source.reference is not None:
+            return read_reference_rows(source.reference, schema.names)
+        return source.examples
 
     def _manifest(
         self,
-        fetched: FetchedModel,
         source: ModelSource,
         schema: Schema,
         backend: ChosenBackend,
         outlier: CompiledOutlier | None,
+        reasons: ReasonsSpec,
         reference: ReferenceSpec | None,
     ) -> Manifest:
         example = source.example
@@ -127,12 +167,12 @@ class _Packaging:
             Manifest(
                 format=FORMAT,
                 digest="",
-                name=fetched.name,
-                version=fetched.version,
+                name=self.found.name,
+                version=self.found.version,
                 alias=self.entry.alias,
                 role=self.entry.role,
-                run_id=fetched.run_id,
-                source=fetched.source,
+                run_id=self.found.run_id,
+                source=self.found.source,
                 source_digest=source.digest,
                 created=self.now.isoformat(),
                 inputs=[ColumnSpec(f.name, f.type.value, f.required) for f in schema.features],
@@ -148,7 +188,7 @@ class _Packaging:
                     outlier_max_difference=None if outlier is None else outlier.max_difference,
                     widths=list(WIDTHS) if backend.spec.call_width is None else [],
                 ),
-                reasons=ReasonsSpec("none", "reasons are not computed for this model"),
+                reasons=reasons,
                 reference=reference,
                 files={
                     name: file_digest(self.work / name)
@@ -164,12 +204,3 @@ class _Packaging:
 
 def _plain(example: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in example.items()}
-
-
-def _put_in_place(work: Path, destination: Path) -> None:
-    """Two renames, so that a reader sees the old bundle, for an instant none, or the new one."""
-    previous = destination.with_name(f"{work.name}.previous")
-    if destination.exists():
-        destination.rename(previous)
-    work.rename(destination)
-    shutil.rmtree(previous, ignore_errors=True)

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from scoring.errors import BundleError, ModelError
+from bundling.parity_edges import edge_cases
+from scoring.errors import BundleError
 from scoring.model import Backend
 from scoring.parallel import compute
 from scoring.records import Column, RecordBatch
-from scoring.schema import FieldType, Schema
+from scoring.schema import Schema
 from scoring.validation import validate_rows
 
 TOLERANCE: Final = 1e-6
@@ -26,14 +27,18 @@ rows costs about what a call of one does."""
 
 PARITY_RECORDS: Final = 2000
 
+_NULLS: Final = 0.1
+"""Share of nulls in the mixtures' optional columns."""
+
 
 def parity_batch(schema: Schema, rows: Sequence[Mapping[str, Any]]) -> RecordBatch:
-    """2,000 records: the known ones, then mixtures of them; and edge cases besides: unseen
-    categories, numbers beyond the extremes. Records that the schema refuses are left out.
+    """2,000 records: the known ones, then mixtures of them; and `edge_cases` besides.
+
+    Records that the schema refuses are left out.
     """
     known = [dict(row) for row in rows[:PARITY_RECORDS]]
     mixed = _mixtures(schema, known, PARITY_RECORDS - len(known)) if known else []
-    candidates = known + mixed + _edge_cases(schema, known)
+    candidates = known + mixed + edge_cases(schema, known)
     return validate_rows(schema, candidates, [str(i) for i in range(len(candidates))]).batch
 
 
@@ -101,7 +106,8 @@ def _identical(a: Mapping[str, Column], b: Mapping[str, Column]) -> bool:
 def _mixtures(
     schema: Schema, known: Sequence[Mapping[str, Any]], count: int
 ) -> list[dict[str, Any]]:
-    """Records whose every value comes from some known record; floats are moved by up to a half.
+    """Records whose every value comes from some known record; floats are moved by up to a half, and
+    what is optional is sometimes null.
 
     A model that carries one example only would otherwise be proved on that one.
     """
@@ -113,49 +119,8 @@ def _mixtures(
             value = known[int(random.integers(len(known)))].get(feature.name)
             if isinstance(value, float):
                 value *= random.uniform(0.5, 1.5)
+            if not feature.required and random.random() < _NULLS:
+                value = None
             mixture[feature.name] = value
         mixtures.append(mixture)
     return mixtures
-
-
-def _edge_cases(schema: Schema, sample: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    cases: list[dict[str, Any]] = []
-    for row in sample[:1]:
-        for feature in schema.features:
-            cases += [{**row, feature.name: value} for value in _edges(feature.type)]
-    return cases
-
-
-def _edges(kind: FieldType) -> list[Any]:
-    if kind is FieldType.STRING:
-        return ["", "unseen category", "Ünseen ☃"]
-    if kind in (FieldType.INTEGER, FieldType.LONG):
-        return [0, -1, 100_000, 2**24 + 1]
-    if kind in (FieldType.FLOAT, FieldType.DOUBLE):
-        return [0.0, -1.5, 1e6, 16_777_217.0]
-    if kind is FieldType.BOOLEAN:
-        return [True, False]
-    return []
-
-
-def survivors(backend: Backend, batch: RecordBatch) -> RecordBatch:
-    """The batch, or without its edge cases' tail the part of it the registered model can score.
-
-    Raises ModelError when the model scores none of the records.
-    """
-    try:
-        backend.compute(batch)
-    except ModelError:
-        good = [i for i in range(len(batch)) if _can_score(backend, batch.slice(i, i + 1))]
-        if not good:
-            raise
-        return batch.take(good)
-    return batch
-
-
-def _can_score(backend: Backend, batch: RecordBatch) -> bool:
-    try:
-        backend.compute(batch)
-    except ModelError:
-        return False
-    return True

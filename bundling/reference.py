@@ -15,12 +15,20 @@ from scoring.score import score_valid
 from scoring.validation import validate_rows
 
 
-def read_reference_rows(path: Path) -> list[dict[str, Any]]:
-    """The registered reference as records. Raises BundleError."""
+def read_reference_rows(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The registered reference as records of the columns `names`; others are left out.
+
+    Raises BundleError.
+    """
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise BundleError(f"{path} is not a readable Parquet file") from error
+        raise BundleError(
+            f"{path.name} is not a readable Parquet file; log the model again"
+        ) from error
+    rows: list[dict[str, Any]] = table.select(
+        [name for name in table.column_names if name in set(names)]
+    ).to_pylist()
     return rows
 
 
@@ -29,9 +37,8 @@ def write_reference(model: ModelBundle, rows: Sequence[Mapping[str, Any]], direc
 
     Returns the number of records. Raises BundleError when a row does not fit the signature.
     """
-    known = [{name: row[name] for name in model.schema.names if name in row} for row in rows]
     scored, rejections = score_valid(
-        model, validate_rows(model.schema, known, [str(i) for i in range(len(known))])
+        model, validate_rows(model.schema, rows, [str(i) for i in range(len(rows))])
     )
     if rejections:
         first = rejections[0]

@@ -1,15 +1,18 @@
 """What packaging reads from a downloaded MLflow model: signature, example, classes, extras.
 
 Beside MLflow's own files a version may carry two directories of trilane's:
-`trilane/outlier/` (an MLflow scikit-learn IsolationForest, and outlier.json with its features) and
-`trilane/reference/reference.parquet` (training inputs, for drift).
+`trilane/outlier/` (an MLflow scikit-learn IsolationForest, and outlier.json with its features and
+the share of the reference it is to flag) and `trilane/reference/reference.parquet` (training
+inputs, for drift).
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from bundling.config import ModelEntry
 from scoring.errors import BundleError
@@ -21,14 +24,21 @@ OUTLIER_PATH = "trilane/outlier"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A downloaded model's description; `flavors` are MLflow's flavor names."""
+    """A downloaded model's description; `flavors` are MLflow's flavor names, `examples` the records
+    of its input example.
+    """
 
     directory: Path
     digest: str
     inputs: list[Mapping[str, Any]]
-    example: dict[str, Any] | None
+    examples: list[dict[str, Any]]
     classes: list[str] | None
     flavors: frozenset[str]
+
+    @property
+    def example(self) -> dict[str, Any] | None:
+        """The first record of the input example."""
+        return self.examples[0] if self.examples else None
 
     def schema(self, entry: ModelEntry) -> Schema:
         """The schema that the bundle will have. Raises BundleError for an unusable signature."""
@@ -54,9 +64,18 @@ def read_source(directory: Path, digest: str) -> ModelSource:
     try:
         model = Model.load(str(directory))
     except Exception as error:  # MLflow raises whatever its YAML reader does
-        raise BundleError(f"{directory} holds no readable MLmodel file") from error
+        raise BundleError(
+            f"its MLmodel file is missing or cannot be read ({type(error).__name__}): "
+            "log the model again"
+        ) from error
+    if "python_function" not in (model.flavors or {}):
+        has = ", ".join(sorted(model.flavors or {})) or "none"
+        raise BundleError(
+            "MLmodel has no python_function flavour, by which MLflow calls a model (it has: "
+            f"{has}); log the model with a flavour of MLflow that adds it"
+        )
     if model.signature is None or model.signature.inputs is None:
-        raise BundleError("the model has no signature; log it again with one (infer_signature)")
+        raise BundleError("MLmodel has no signature; log it again with one (infer_signature)")
     inputs: list[Mapping[str, Any]] = [dict(column) for column in model.signature.inputs.to_dict()]
     metadata = model.metadata or {}
     classes = metadata.get("classes")
@@ -64,22 +83,64 @@ def read_source(directory: Path, digest: str) -> ModelSource:
         directory,
         digest,
         inputs,
-        _example(model, directory),
+        _examples(model, directory),
         [str(label) for label in classes] if classes else None,
         frozenset(model.flavors),
     )
 
 
-def outlier_features(directory: Path) -> list[str]:
-    """The features the outlier detector takes, in its order."""
-    described = json.loads((directory / "outlier.json").read_bytes())
-    return [str(name) for name in described["features"]]
+class OutlierDescription(msgspec.Struct, frozen=True):
+    """outlier.json: the features the detector takes, in its order, and the share to flag."""
+
+    features: list[str]
+    share: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] | None = None
 
 
-def _example(model: Any, directory: Path) -> dict[str, Any] | None:
-    """The first record of the input example, as JSON would carry it."""
-    example = model.load_input_example(str(directory)) if model.saved_input_example_info else None
-    if example is None or not hasattr(example, "to_json"):
-        return None
-    rows: list[dict[str, Any]] = json.loads(example.head(1).to_json(orient="records"))
-    return rows[0] if rows else None
+def describe_outlier(directory: Path) -> OutlierDescription:
+    """Read outlier.json beside the detector. Raises BundleError naming it."""
+    path = directory / "outlier.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=OutlierDescription)
+    except OSError as error:
+        raise BundleError(f"cannot read {OUTLIER_PATH}/outlier.json: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{OUTLIER_PATH}/outlier.json: {error}") from error
+
+
+def loading_failure(error: BaseException, directory: Path) -> str:
+    """The words of an error met while packaging; and what to do where a model could not be loaded
+    because a package is missing, or its files are damaged.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ModuleNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return (
+            f"loading it needs the Python module '{cause.name}', which is not installed here: "
+            f"install the package that holds it{_stated_requirements(directory)}"
+        )
+    repair = "; if its files are damaged or incomplete, log the model and register it again"
+    return f"{error}{repair if 'cannot load' in str(error) else ''}"
+
+
+def _stated_requirements(directory: Path) -> str:
+    try:
+        stated = (directory / "requirements.txt").read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return f"; its requirements.txt asks for {', '.join(stated)}" if stated else ""
+
+
+def _examples(model: Any, directory: Path) -> list[dict[str, Any]]:
+    """The records of the input example, as JSON would carry them."""
+    example: Any = None
+    if model.saved_input_example_info:
+        example = model.load_input_example(str(directory))
+    if hasattr(example, "to_json"):
+        text = example.to_json(
+            orient="records", date_format="iso", date_unit="us", double_precision=15
+        )
+        example = json.loads(text)
+    if not isinstance(example, list) or not all(isinstance(row, dict) for row in example):
+        return []
+    return example

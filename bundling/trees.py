@@ -50,3 +50,26 @@ class TreeEnsemble:
     def targets(self) -> int:
         """How many sums the trees add to."""
         return len(self.base)
+
+
+def renumbered(tree: Tree) -> Tree:
+    """The tree with its nodes in the order of their depth, and without nodes nothing leads to."""
+    order, at = [0], 0
+    while at < len(order):
+        node = order[at]
+        if tree.left[node] >= 0:
+            order += [int(tree.left[node]), int(tree.right[node])]
+        at += 1
+    kept = np.asarray(order, np.int64)
+    # One place more, so that the -1 of a leaf finds itself.
+    places = np.full(len(tree.left) + 1, -1, np.int64)
+    places[kept] = np.arange(len(kept))
+    return Tree(
+        tree.feature[kept],
+        tree.threshold[kept],
+        places[tree.left[kept]],
+        places[tree.right[kept]],
+        tree.missing_left[kept],
+        tree.value[kept],
+        tree.cover[kept],
+    )

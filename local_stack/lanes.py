@@ -29,7 +29,10 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Where everything is: the bundle, a directory for what this run makes, the event hub."""
+    """Where everything is: the bundle, a directory for what this run makes, the event hub.
+
+    Every lane is asked for `reasons` reasons per record.
+    """
 
     processes: LocalProcesses
     bundle: Path
@@ -37,6 +40,7 @@ class Lanes:
     broker: str
     ports: Mapping[str, int]
     id_column: str
+    reasons: int = 0
 
     @property
     def storage(self) -> Path:
@@ -62,7 +66,9 @@ class Lanes:
         heartbeat: Heartbeat = silent,
     ) -> OnlineScores:
         """Score records through the API; each has a record_id."""
-        return score_online(self.ports["online"], records, per_request, event_time, heartbeat)
+        return score_online(
+            self.ports["online"], records, per_request, event_time, heartbeat, self.reasons
+        )
 
     def publish(self, file: Path, event_time: str, heartbeat: Heartbeat = silent) -> None:
         """Publish a file's records as events."""
@@ -102,6 +108,7 @@ class Lanes:
             "run_id": run_id,
             "record_id_column": self.id_column,
             "as_of": as_of,
+            "reasons": str(self.reasons),
         }
         self.processes.run("batch", "batch_scorer", settings, heartbeat=lambda: heartbeat(""))
         return read_batch_run(self.directory / "scores" / f"run={run_id}")
@@ -132,6 +139,7 @@ class Lanes:
             "bundle": str(self.bundle),
             "storage_url": str(self.storage),
             "bootstrap_servers": self.broker,
+            "reasons": str(self.reasons),
             "probe_port": str(self.ports["stream"]),
             "session_timeout_seconds": "2",  # the local broker's first join takes half of it
         }
@@ -176,15 +184,14 @@ def largest_difference(lanes: Sequence[Mapping[str, Prediction]]) -> float:
     return largest
 
 
-def _difference(a: Prediction, b: Prediction) -> float:
-    if a.keys() != b.keys():
-        return float("inf")
-    return max(
-        abs(a[name] - b[name])
-        if isinstance(a[name], float) and isinstance(b[name], float)
-        else (0.0 if a[name] == b[name] else float("inf"))
-        for name in a
-    )
+def _difference(a: Any, b: Any) -> float:
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b)
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return max((_difference(a[name], b[name]) for name in a), default=0.0)
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return max(map(_difference, a, b), default=0.0)
+    return 0.0 if type(a) is type(b) and a == b else float("inf")
 
 
 def _prediction(data: dict[str, Any]) -> Prediction:

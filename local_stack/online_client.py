@@ -27,18 +27,20 @@ def score_online(
     per_request: int,
     event_time: str,
     heartbeat: Callable[[str], None],
+    reasons: int = 0,
 ) -> OnlineScores:
-    """Post the records over one connection, `per_request` at a time.
+    """Post the records over one connection, `per_request` at a time, with so many reasons each.
 
     Raises TerminalError when an answer is not 200.
     """
     result = OnlineScores()
+    path = f"/predict?reasons={reasons}" if reasons else "/predict"
     with _connection(port) as connection:
         for start in range(0, len(records), per_request):
             chunk = records[start : start + per_request]
             body = json.dumps({"records": chunk, "event_time": event_time}).encode()
             began = time.perf_counter()
-            answer = _post(connection, body)
+            answer = _post(connection, path, body)
             result.seconds.append(time.perf_counter() - began)
             for prediction in json.loads(answer)["predictions"]:
                 result.predictions[prediction["record_id"]] = prediction
@@ -55,8 +57,8 @@ def _connection(port: int) -> Iterator[http.client.HTTPConnection]:
         connection.close()
 
 
-def _post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
-    connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+def _post(connection: http.client.HTTPConnection, path: str, body: bytes) -> bytes:
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     answer = response.read()
     if response.status != 200:

@@ -61,7 +61,8 @@ def prepare_bundle(
     """Train and register when the registry lacks the champion, package it when no bundle stands."""
     settings = {"models": str(models)}
     with progress.step("model: train, register, package") as step:
-        if is_current(bundle, config.champion):
+        version = config.champion.version  # what an alias names is the registry's to say
+        if version is not None and is_current(bundle, config.champion, version):
             return
         if not step.watched(lambda: _is_registered(config), "asking the registry"):
             processes.run("train", "training", settings, heartbeat=lambda: step.beat("training"))

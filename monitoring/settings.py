@@ -30,7 +30,9 @@ class MonitorSettings(StorageSettings):
     logs_ingestion_rule_id: str | None = Field(
         None, description="Immutable id of the data collection rule."
     )
-    probe_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
+    probe_host: str = Field(
+        "127.0.0.1", description="Where /livez, /readyz, /metrics, /model listen."
+    )
     probe_port: int = Field(8082, ge=0, le=65535, description="Port of the probes.")
     code_version: str | None = Field(
         None, description="Recorded with every report; default: the installed version of trilane."

@@ -16,7 +16,9 @@ from monitoring.reference import load_reference
 from monitoring.report import render_report
 from monitoring.settings import MonitorSettings
 from monitoring.watcher import Outputs, Span, Watcher
+from scoring.bundle_schema import describe_bundle
 from scoring.errors import ConfigurationError, TransientError
+from scoring.model_document import model_document
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class _Worker:
             self._passed.is_set,
             self._is_alive,
             metrics.render,
+            model_document(describe_bundle(settings.bundle)),
         )
 
     def stop(self) -> None:

@@ -33,7 +33,7 @@ def create_app(
     and closes `log`.
     """
     sources = sources or Sources()
-    scorer = open_scorer(model)
+    scorer = open_scorer(model, limits, metrics)
     app = FastAPI(
         openapi_url=None,  # the model has the types, so the document is built from it
         redirect_slashes=False,

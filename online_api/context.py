@@ -22,10 +22,16 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a request may be."""
+    """How large a request may be, and how requests share a model that takes one call at a time.
+
+    A call has at most `micro_batch_records`, unless one request alone has more. A request whose
+    call has not begun after `max_wait_seconds` is refused.
+    """
 
     max_body_bytes: int = 4_194_304
     max_records: int = 10_000
+    micro_batch_records: int = 256
+    max_wait_seconds: float = 5.0
 
 
 DEFAULT_LIMITS: Final = Limits()

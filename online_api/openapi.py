@@ -9,6 +9,7 @@ from adapters.telemetry import CONTENT_TYPE
 from online_api.context import Limits
 from online_api.predict import RECORD_ID
 from online_api.problems import KINDS, MAX_ERRORS, MEDIA_TYPE
+from online_api.reasons import REASONS
 from scoring.model import ModelBundle
 from scoring.validation import MAX_RECORD_ID_CHARACTERS
 
@@ -72,12 +73,25 @@ def _predict(model: ModelBundle, limits: Limits) -> dict[str, Any]:
         "summary": "Score records",
         "description": f"Up to {limits.max_records} records in up to {limits.max_body_bytes} "
         "bytes. All are scored, or none.",
-        "parameters": [_REQUEST_ID],
+        "parameters": [_reasons_parameter(model), _REQUEST_ID],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
             "200": _answer("One prediction per record, in order", "Predictions"),
             **{str(s): _failure(s) for s in (400, 413, 415, 422, 500, 503)},
         },
+    }
+
+
+def _reasons_parameter(model: ModelBundle) -> dict[str, Any]:
+    words = "How many reasons each score gets: the features that moved it most, the strongest first"
+    if model.explainer is None:
+        words += f". This model gives none: {model.no_reasons}"
+    return {
+        "name": REASONS,
+        "in": "query",
+        "required": False,
+        "description": words,
+        "schema": {"type": "integer", "minimum": 0, "default": 0},
     }
 
 
@@ -161,7 +175,32 @@ def _prediction(model: ModelBundle) -> dict[str, Any]:
     if model.outlier is not None:
         properties["outlier"] = {"type": "boolean"}
         properties["outlier_score"] = {"type": "number", "format": "double"}
-    return {"type": "object", "required": list(properties), "properties": properties}
+    always = list(properties)
+    if model.explainer is not None:
+        properties["reasons"] = _reasons(model)
+    return {"type": "object", "required": always, "properties": properties}
+
+
+def _reasons(model: ModelBundle) -> dict[str, Any]:
+    number = {
+        "type": "number",
+        "format": "double",
+        "description": "Above 0 raised the score, below 0 lowered it. Scale: "
+        f"{model.manifest.reasons.scale}.",
+    }
+    reason = {
+        "type": "object",
+        "required": ["feature", "contribution"],
+        "properties": {
+            "feature": {"type": "string", "enum": list(model.schema.names)},
+            "contribution": number,
+        },
+    }
+    return {
+        "type": "array",
+        "description": f"There when asked for. {model.manifest.reasons.detail}",
+        "items": reason,
+    }
 
 
 def _predictions() -> dict[str, Any]:

@@ -14,8 +14,10 @@ from starlette.responses import Response
 from adapters.telemetry import LaneMetrics
 from online_api.body import Records, parse_records, read_body, require_json
 from online_api.context import SCOPE_KEY, Limits, Readiness, RequestContext, Sources
+from online_api.micro_batch import Scores
 from online_api.problems import INVALID_RECORDS, MODEL_ERROR, NOT_READY, ProblemError
-from online_api.scorer import Scorer, Scores
+from online_api.reasons import requested_reasons
+from online_api.scorer import Scorer
 from scoring.errors import ModelError
 from scoring.identifiers import derived_id
 from scoring.inference_log import InferenceLog, LogBatch
@@ -66,12 +68,13 @@ class PredictRoute:
             raise ProblemError(NOT_READY, "the server is starting or stopping")
         received_at = self._sources.now()
         require_json(request)
+        reasons = requested_reasons(request, self._model)
         body = await read_body(request, self._limits)
         records = parse_records(body, self._limits)
 
         started = self._sources.timer()
         valid = self._validated(records)
-        scored, rejections = await self._scored(valid)
+        scored, rejections = await self._scored(valid, reasons)
 
         context: RequestContext = request.scope[SCOPE_KEY]
         rejected = _refused(valid, rejections) if rejections else ()
@@ -95,11 +98,11 @@ class PredictRoute:
             return row.pop(RECORD_ID)
         return self._sources.new_id()
 
-    async def _scored(self, valid: Validated) -> Scores:
-        """The scores, or no scores and every reason. Raises ProblemError when too many wait."""
+    async def _scored(self, valid: Validated, reasons: int) -> Scores:
+        """The scores, or no scores and why. Raises ProblemError when the model is overloaded."""
         if not valid.rejections:
             try:
-                scored, rejections = await self._scorer.score(valid)
+                scored, rejections = await self._scorer.score(valid, reasons)
             except ProblemError:
                 raise
             except Exception as error:  # a model may raise anything; its words may quote a record

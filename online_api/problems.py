@@ -38,6 +38,7 @@ class Kind:
 
 
 MALFORMED = Kind("malformed-request", 400, "The request cannot be read")
+INVALID_PARAMETER = Kind("invalid-parameter", 400, "A query parameter is invalid")
 NOT_FOUND = Kind("not-found", 404, "There is no such route")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The route does not take this method")
 BODY_TOO_LARGE = Kind("body-too-large", 413, "The request body is too large")
@@ -45,6 +46,7 @@ TOO_MANY_RECORDS = Kind("too-many-records", 413, "The request holds too many rec
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The request body must be plain JSON")
 NO_RECORDS = Kind("no-records", 422, "The request holds no records")
 INVALID_RECORDS = Kind("invalid-records", 422, "Records are invalid; none was scored")
+REASONS_UNAVAILABLE = Kind("reasons-unavailable", 422, "The model gives no reasons")
 MODEL_ERROR = Kind("model-error", 500, "The model failed on a record; none was scored")
 INTERNAL_ERROR = Kind("internal-error", 500, "The request failed for a reason of the server")
 NOT_READY = Kind("not-ready", 503, "The server does not score now", 1)
@@ -52,9 +54,9 @@ OVERLOADED = Kind("overloaded", 503, "Too many requests wait for the model", 1)
 UNAVAILABLE = Kind("unavailable", 503, "A service behind this one does not answer", 1)
 
 KINDS: Final[Sequence[Kind]] = (
-    MALFORMED, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE, TOO_MANY_RECORDS,
-    UNSUPPORTED_MEDIA_TYPE, NO_RECORDS, INVALID_RECORDS, MODEL_ERROR, INTERNAL_ERROR, NOT_READY,
-    OVERLOADED, UNAVAILABLE,
+    MALFORMED, INVALID_PARAMETER, NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE, TOO_MANY_RECORDS,
+    UNSUPPORTED_MEDIA_TYPE, NO_RECORDS, INVALID_RECORDS, REASONS_UNAVAILABLE, MODEL_ERROR,
+    INTERNAL_ERROR, NOT_READY, OVERLOADED, UNAVAILABLE,
 )  # fmt: skip
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}

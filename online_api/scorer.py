@@ -1,25 +1,23 @@
 """Where scoring runs: in the event loop when it is short, in one thread when it is not."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
-from online_api.problems import OVERLOADED, ProblemError
+from adapters.telemetry import LaneMetrics
+from online_api.context import Limits
+from online_api.micro_batch import MicroBatchScorer, Scores
 from scoring.model import ModelBundle
-from scoring.records import Rejection, ScoredBatch, Validated
+from scoring.records import Validated
 from scoring.score import score_valid
 
-MAX_WAITING: Final = 64
-"""Requests that may be at, or wait for, the scoring thread."""
-
-Scores = tuple[ScoredBatch, tuple[Rejection, ...]]
+_SLOW_REASONS: Final = frozenset({"tree", "sampling"})
+"""Methods that take longer than the score itself."""
 
 
 class Scorer(Protocol):
     """Calls `scoring.score.score_valid`."""
 
-    async def score(self, valid: Validated) -> Scores:
-        """Raises what `score_valid` raises, and ProblemError when too many wait."""
+    async def score(self, valid: Validated, reasons: int) -> Scores:
+        """Raises what `score_valid` raises, and ProblemError when the model is overloaded."""
         ...
 
     def close(self) -> None:
@@ -27,46 +25,30 @@ class Scorer(Protocol):
         ...
 
 
-def open_scorer(model: ModelBundle) -> Scorer:
-    """The scorer for a model's backend."""
-    if model.manifest.backend.kind == "onnx":
-        return InlineScorer(model)
-    return ThreadScorer(model)
+def open_scorer(model: ModelBundle, limits: Limits, metrics: LaneMetrics) -> Scorer:
+    """The scorer for a model's backend and its way to give reasons."""
+    if model.manifest.backend.kind != "onnx":
+        return MicroBatchScorer(model, limits, metrics)
+    if model.explainer is not None and model.manifest.reasons.method in _SLOW_REASONS:
+        return InlineScorer(model, MicroBatchScorer(model, limits, metrics))
+    return InlineScorer(model)
 
 
 class InlineScorer:
     """In the event loop: a compiled model takes less time than a change of threads."""
 
-    def __init__(self, model: ModelBundle) -> None:
+    def __init__(self, model: ModelBundle, explained: Scorer | None = None) -> None:
+        """Requests for reasons go to `explained`, if there is one."""
         self._model = model
+        self._explained = explained
 
-    async def score(self, valid: Validated) -> Scores:
+    async def score(self, valid: Validated, reasons: int) -> Scores:
         """Blocks the event loop while it scores."""
-        return score_valid(self._model, valid)
+        if reasons and self._explained is not None:
+            return await self._explained.score(valid, reasons)
+        return score_valid(self._model, valid, reasons)
 
     def close(self) -> None:
-        """Nothing is held."""
-
-
-class ThreadScorer:
-    """In one thread, so that probes are answered meanwhile, and by one call at a time."""
-
-    def __init__(self, model: ModelBundle) -> None:
-        self._model = model
-        self._waiting = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
-
-    async def score(self, valid: Validated) -> Scores:
-        """Waits its turn; refuses at once when `MAX_WAITING` requests are there already."""
-        if self._waiting >= MAX_WAITING:
-            raise ProblemError(OVERLOADED, f"{MAX_WAITING} requests wait for the model already")
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, score_valid, self._model, valid)
-        finally:
-            self._waiting -= 1
-
-    def close(self) -> None:
-        """Does not wait for a call that still runs."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Close the other one."""
+        if self._explained is not None:
+            self._explained.close()

@@ -19,6 +19,7 @@ from online_api.context import Limits, Readiness
 from online_api.settings import OnlineSettings
 from scoring.errors import ConfigurationError
 from scoring.model import ModelBundle
+from scoring.model_document import model_identity
 from scoring.model_loader import load_model
 
 SPOOL_MAX_BYTES: Final = 1024**3
@@ -54,7 +55,12 @@ def serve(settings: OnlineSettings) -> None:
     )
     try:
         readiness = Readiness()
-        limits = Limits(settings.max_body_bytes, settings.max_records)
+        limits = Limits(
+            settings.max_body_bytes,
+            settings.max_records,
+            settings.micro_batch_records,
+            settings.max_wait_seconds,
+        )
         app = create_app(model, log, metrics, limits, readiness)
         config = uvicorn.Config(
             app,
@@ -103,9 +109,7 @@ class _Server(uvicorn.Server):
                 extra={
                     "event": "ready",
                     "url": url,
-                    "model": version.name,
-                    "version": version.version,
-                    "digest": version.digest,
+                    **model_identity(self._model),
                     "start_seconds": round(time.perf_counter() - self._began, 3),
                 },
             )

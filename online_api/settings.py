@@ -23,6 +23,16 @@ class OnlineSettings(StorageSettings):
     max_records: int = Field(
         DEFAULT_LIMITS.max_records, ge=1, description="Most records in one request."
     )
+    micro_batch_records: int = Field(
+        DEFAULT_LIMITS.micro_batch_records,
+        ge=1,
+        description="Most records of waiting requests in one call of a model that is not compiled.",
+    )
+    max_wait_seconds: float = Field(
+        DEFAULT_LIMITS.max_wait_seconds,
+        gt=0,
+        description="How long a request waits for that call to begin before it is refused.",
+    )
     upload_interval_seconds: float = Field(
         5.0, gt=0, description="Time between two uploads of the inference log."
     )

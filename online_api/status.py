@@ -1,8 +1,5 @@
 """What machines ask: probes, metrics, and which model this is."""
 
-from typing import Any
-
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +7,7 @@ from adapters.telemetry import CONTENT_TYPE, LaneMetrics
 from online_api.context import Readiness
 from online_api.problems import NOT_READY, ProblemError
 from scoring.model import ModelBundle
+from scoring.model_document import model_document
 
 _JSON = "application/json"
 
@@ -18,7 +16,7 @@ class StatusRoutes:
     """`GET /livez`, `/readyz`, `/metrics`, `/model`."""
 
     def __init__(self, model: ModelBundle, metrics: LaneMetrics, readiness: Readiness) -> None:
-        self._model = msgspec.json.encode(model_document(model))
+        self._model = model_document(model, threads=1)
         self._metrics = metrics
         self._readiness = readiness
 
@@ -39,27 +37,3 @@ class StatusRoutes:
     async def model(self, _: Request) -> Response:
         """The model that answers."""
         return Response(self._model, media_type=_JSON)
-
-
-def model_document(model: ModelBundle) -> dict[str, Any]:
-    """What `GET /model` answers."""
-    manifest = model.manifest
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "digest": manifest.digest,
-        "role": manifest.role,
-        "run_id": manifest.run_id,
-        "packaged_at": manifest.created,
-        "loaded_at": model.loaded_at.isoformat(),
-        "backend": manifest.backend,
-        "parity": manifest.parity,
-        "threshold": manifest.output.threshold,
-        "outlier_threshold": None if manifest.outlier is None else manifest.outlier.threshold,
-        "signature": {
-            "inputs": manifest.inputs,
-            "ignored": sorted(model.schema.ignored),
-            "outputs": manifest.output.columns,
-        },
-        "files": manifest.files,
-    }

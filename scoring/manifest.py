@@ -89,7 +89,7 @@ class ReasonsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     method: Literal["linear", "tree", "sampling", "none"]
     detail: str
-    scale: Literal["log-odds", "probability", "value"] | None = None
+    scale: Literal["log-odds", "log", "probability", "value"] | None = None
     explains: list[str] = []
     encoder: str | None = None
     groups: list[int] = []
@@ -179,8 +179,13 @@ def read_manifest(bundle: Path) -> Manifest:
 def verify_files(bundle: Path, manifest: Manifest) -> None:
     """Compare every file of the bundle with its digest; reads all of them.
 
-    Raises BundleError naming the first file that is missing, altered or not in the manifest.
+    Raises BundleError naming the first file that is missing, altered or not in the manifest, or a
+    link that leads out of the bundle.
     """
+    root = bundle.resolve()
+    for path in sorted(bundle.rglob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise BundleError(f"{path} is a link that leads out of the bundle")
     for name, expected in sorted(manifest.files.items()):
         path = bundle / name
         try:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+from scoring.backends import open_backend
 from scoring.bundle_schema import manifest_schema
 from scoring.errors import BundleError, ModelError
 from scoring.explainers import open_explainer
@@ -19,12 +20,25 @@ def load_model(bundle: Path, now: datetime, threads: int = 1) -> ModelBundle:
 
     Reads the whole bundle; with a compiled backend imports neither MLflow nor pandas. `now` is
     recorded as the time of loading. A compiled backend scores a large batch on `threads` threads;
-    the bits do not depend on how many. Raises BundleError naming the file that does not fit.
+    the bits do not depend on how many. A bundle that is replaced meanwhile is loaded anew. Raises
+    BundleError naming the file that does not fit.
     """
-    manifest = read_manifest(bundle)
+    while True:
+        manifest = read_manifest(bundle)
+        try:
+            model = _load(bundle, manifest, now, threads)
+        except BundleError:
+            if read_manifest(bundle).digest == manifest.digest:
+                raise
+        else:
+            if read_manifest(bundle).digest == manifest.digest:
+                return model
+
+
+def _load(bundle: Path, manifest: Manifest, now: datetime, threads: int) -> ModelBundle:
     verify_files(bundle, manifest)
     schema = manifest_schema(manifest)
-    backend = _backend(bundle, manifest, schema)
+    backend = open_backend(bundle, manifest.backend, manifest.output.raw, schema)
     explainer, no_reasons = open_explainer(bundle, manifest, schema, backend)
     several = threads > 1 and manifest.backend.kind == "onnx"
     model = ModelBundle(
@@ -39,17 +53,6 @@ def load_model(bundle: Path, now: datetime, threads: int = 1) -> ModelBundle:
     )
     _warm_up(bundle, model)
     return model
-
-
-def _backend(bundle: Path, manifest: Manifest, schema: Schema) -> Backend:
-    spec, raw = manifest.backend, manifest.output.raw
-    if spec.kind == "onnx":
-        from scoring.backends.onnx import OnnxBackend
-
-        return OnnxBackend(bundle / spec.path, schema, raw, spec.float_type)
-    from scoring.backends.pyfunc import PyfuncBackend
-
-    return PyfuncBackend(bundle / spec.path, schema, raw)
 
 
 def _outlier(bundle: Path, manifest: Manifest, schema: Schema) -> Backend | None:
@@ -68,6 +71,6 @@ def _warm_up(bundle: Path, model: ModelBundle) -> None:
     if valid.rejections:
         raise BundleError(f"{bundle}: the example does not fit the model's own signature")
     try:
-        score(model, valid.batch)
+        score(model, valid.batch, 0 if model.explainer is None else 1)
     except ModelError as error:
         raise BundleError(f"{bundle}: the model cannot score its own example: {error}") from error

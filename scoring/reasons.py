@@ -1,9 +1,15 @@
 """The features that moved a score most, from the contributions an explainer computes."""
 
+from typing import Final
+
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring.model import ModelBundle
 from scoring.records import Reasons, RecordBatch
+
+_FEW: Final = 8
+"""Up to so many, taking the largest again and again is faster than sorting all features."""
 
 
 def top_reasons(model: ModelBundle, batch: RecordBatch, count: int) -> Reasons:
@@ -12,8 +18,25 @@ def top_reasons(model: ModelBundle, batch: RecordBatch, count: int) -> Reasons:
     `batch` is not empty. Raises ModelError, ReasonsUnavailable.
     """
     contributions = model.require_explainer().explain(batch).contributions
-    order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
-    return Reasons(model.schema.names, order, np.take_along_axis(contributions, order, axis=1))
+    places = strongest(contributions, count)
+    return Reasons(model.schema.names, places, np.take_along_axis(contributions, places, axis=1))
+
+
+def strongest(contributions: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Of (records, features) the places of the largest magnitudes, the first of equals first:
+    (records, `count`), or as many as there are features.
+    """
+    records, features = contributions.shape
+    count = min(count, features)
+    sizes = np.abs(contributions)
+    if count > _FEW:
+        return np.argsort(-sizes, axis=1, kind="stable")[:, :count]
+    rows = np.arange(records)
+    places = np.empty((records, count), np.intp)
+    for rank in range(count):
+        places[:, rank] = largest = sizes.argmax(axis=1)
+        sizes[rows, largest] = -1.0  # below every magnitude
+    return places
 
 
 def no_reasons(model: ModelBundle, count: int) -> Reasons:

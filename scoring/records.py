@@ -121,9 +121,9 @@ class ModelVersion:
 class Reasons:
     """The k features that moved each score most, the strongest first.
 
-    `features` are all feature names of the schema; `places` (records, k) are positions in it and
-    `contributions` (records, k) float64 in the model's margin: above 0 raised it, below 0 lowered
-    it.
+    `features` are all feature names of the schema; `places` (records, k), k at least 1, are
+    positions in it and `contributions` (records, k) float64 in the model's margin: above 0 raised
+    it, below 0 lowered it.
     """
 
     features: tuple[str, ...]
@@ -140,13 +140,12 @@ class Reasons:
 
     def as_lists(self) -> list[list[dict[str, Any]]]:
         """Per record, JSON-ready: `[{"feature": ..., "contribution": ...}, ...]`."""
-        names = self.features
-        return [
-            [{"feature": names[p], "contribution": c} for p, c in zip(places, values, strict=True)]
-            for places, values in zip(
-                self.places.tolist(), self.contributions.tolist(), strict=True
-            )
+        names, count = self.features, self.places.shape[1]
+        places, values = self.places.ravel().tolist(), self.contributions.ravel().tolist()
+        found = [
+            {"feature": names[p], "contribution": v} for p, v in zip(places, values, strict=True)
         ]
+        return [found[i : i + count] for i in range(0, len(found), count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,6 +47,10 @@ _JSON_TYPES: Mapping[FieldType, dict[str, Any]] = {
 }
 
 
+_OBJECTS_WITH_NULLS: Final = frozenset({FieldType.BOOLEAN, FieldType.INTEGER, FieldType.LONG})
+"""Types whose NumPy dtype has no value for a null."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One input column of the model."""
@@ -57,17 +61,32 @@ class Feature:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of this feature's column in a batch.
+        """The NumPy dtype of this feature's column in every batch, with nulls in it or without.
 
-        An optional column that holds a null is an object array with None in its place, except for
-        float and double, where NaN stands for it.
+        A null is NaN in float and double, NaT in datetime, None in string. An optional boolean,
+        integer or long is an array of objects: Python's bool or int, or None.
         """
+        if self.type in _OBJECTS_WITH_NULLS and not self.required:
+            return np.dtype(object)
         return DTYPES[self.type]
 
     @property
     def is_numeric(self) -> bool:
         """Whether the column can stand in a matrix of floats."""
         return self.type not in (FieldType.STRING, FieldType.DATETIME)
+
+
+@dataclass(frozen=True)
+class FeatureBlock:
+    """Features that are alike in type and `required`, with their places in the schema."""
+
+    places: tuple[int, ...]
+    features: tuple[Feature, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(f.name for f in self.features)
 
 
 @dataclass(frozen=True)
@@ -85,9 +104,9 @@ class Schema:
         ignored: Sequence[str] = (),
         example: Mapping[str, Any] | None = None,
     ) -> "Schema":
-        """Read MLflow's column list (`[{"name": ..., "type": ..., "required": ...}, ...]`).
+        """Read `mlflow.types.Schema.to_dict()`: `[{"name": ..., "type": ..., "required": ...}]`.
 
-        Raises BundleError naming the column when it is no named scalar column.
+        Raises BundleError naming the column, and what to change, when it is no named scalar column.
         """
         features = tuple(_feature(position, column) for position, column in enumerate(inputs))
         if not features:
@@ -106,6 +125,17 @@ class Schema:
     def known(self) -> frozenset[str]:
         """Every field a record may carry."""
         return frozenset(self.names) | self.ignored
+
+    @cached_property
+    def blocks(self) -> tuple[FeatureBlock, ...]:
+        """The features by type and `required`: what can be checked and converted together."""
+        gathered: dict[tuple[FieldType, bool], list[int]] = {}
+        for place, feature in enumerate(self.features):
+            gathered.setdefault((feature.type, feature.required), []).append(place)
+        return tuple(
+            FeatureBlock(tuple(places), tuple(self.features[place] for place in places))
+            for places in gathered.values()
+        )
 
     def index(self, name: str) -> int:
         """The position of a feature; KeyError when the model has none of that name."""
@@ -131,20 +161,46 @@ class Schema:
 
 
 def _feature(position: int, column: Mapping[str, Any]) -> Feature:
-    name = column.get("name")
-    if not isinstance(name, str) or not name:
+    name, kind = column.get("name"), column.get("type", "")
+    shown = f"'{name}'" if isinstance(name, str) and name else str(position + 1)
+    if kind not in list(FieldType):
+        advice = _ADVICE.get(kind, _OTHER_ADVICE) if isinstance(kind, str) else _OTHER_ADVICE
         raise BundleError(
-            f"input column {position + 1} of the signature has no name; trilane needs named "
-            "columns: log the model with a DataFrame example or a column signature"
+            f"input column {shown} of the signature has the type {_shown_type(kind)}, and trilane "
+            f"takes {', '.join(FieldType)}: {advice}"
         )
-    try:
-        kind = FieldType(column.get("type", ""))
-    except ValueError:
+    if not isinstance(name, str):
+        told = "no name" if name is None else "a name that is no string"
         raise BundleError(
-            f"input column '{name}' of the signature has a type that is no scalar; trilane takes "
-            f"{', '.join(FieldType)}: flatten arrays and objects into columns before logging"
-        ) from None
-    return Feature(name, kind, bool(column.get("required", True)))
+            f"input column {shown} of the signature has {told}: log the model with an input "
+            "example or a signature that is a DataFrame whose column names are strings"
+        )
+    if not name:
+        raise BundleError(f"input column {shown} of the signature has an empty name: rename it")
+    return Feature(name, FieldType(kind), bool(column.get("required", True)))
+
+
+def _shown_type(kind: Any) -> str:
+    return kind if isinstance(kind, str) else type(kind).__name__
+
+
+_FLATTEN: Final = "give each element a column of its own, and rebuild the structure in the model"
+_OTHER_ADVICE: Final = "log the model with a DataFrame whose columns have one of these types"
+_ADVICE: Final[Mapping[str, str]] = {
+    "tensor": (
+        "log the model with a DataFrame as the input example, one column a feature, and not with "
+        "an array or a dict of arrays"
+    ),
+    "array": _FLATTEN,
+    "object": _FLATTEN,
+    "map": _FLATTEN,
+    "sparkml_vector": "log the whole Spark pipeline, with the columns the vector is assembled from",
+    "binary": "send text, for instance base64 in a string column, and decode it in the model",
+    "any": (
+        "MLflow could not infer one type; log the model with a DataFrame whose columns each hold "
+        "one kind of value, and are not all null, or with a signature of ColSpec"
+    ),
+}
 
 
 def _json_type(feature: Feature) -> dict[str, Any]:

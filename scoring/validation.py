@@ -1,24 +1,26 @@
 """Records in, a valid batch and rejections out. All lanes come through here.
 
 Values arrive either as decoded JSON (rows) or as columns of plain Python values or NumPy arrays.
-The same record gets the same verdict in both forms. `scoring.values` has the rules for a value.
+The same record gets the same verdict and the same bits in both forms, whatever records are beside
+it. `scoring.values` has the rules for a value.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
 
 from scoring.records import (
-    Column,
     RecordBatch,
     Rejection,
     RejectionCode,
     Validated,
     Violation,
 )
-from scoring.schema import Schema
-from scoring.values import MISSING, Values, check_values
+from scoring.schema import FeatureBlock, Schema
+from scoring.values import MISSING, Checked, Values, check_block, check_values
 
 MAX_RECORD_ID_CHARACTERS: Final = 256
 RECORD_ID_RULE: Final = (
@@ -36,20 +38,18 @@ def validate_rows(
     A row that is no object is rejected as malformed. Every violation of a record is listed.
     """
     violations: Violations = {}
-    objects: list[Mapping[str, Any]] = []
-    known = schema.known
-    for position, row in enumerate(rows):
-        if not isinstance(row, dict):
-            _add(violations, position, None, RejectionCode.MALFORMED, "must be an object")
-            objects.append({})
-            continue
-        objects.append(row)
-        if not row.keys() <= known:
-            for name in sorted(row.keys() - known):
-                _unknown_field(violations, position, name)
-    malformed = _malformed(violations)
-    columns = {f.name: [row.get(f.name, MISSING) for row in objects] for f in schema.features}
-    return _assemble(schema, columns, record_ids, violations, malformed)
+    objects, values = rows, _complete(schema, rows)
+    if values is None:
+        objects = [_object(violations, position, row) for position, row in enumerate(rows)]
+        values = [_sparse(block, objects) for block in schema.blocks]
+    malformed = frozenset(violations)
+    _check_names(schema, objects, violations)
+    checked: dict[int, Checked] = {}
+    for block, found in zip(schema.blocks, values, strict=True):
+        columns = check_block(block.features, found, len(rows))
+        checked |= zip(block.places, columns, strict=True)
+    in_order = [checked[place] for place in range(len(schema.features))]
+    return _assemble(in_order, record_ids, violations, malformed)
 
 
 def validate_columns(
@@ -66,25 +66,58 @@ def validate_columns(
         for position, value in enumerate(columns[name]):
             if value is not MISSING:
                 _unknown_field(violations, position, name)
-    complete = {f.name: columns.get(f.name, [MISSING] * count) for f in schema.features}
-    return _assemble(schema, complete, record_ids, violations, frozenset())
+    absent = [MISSING] * count
+    checked = [check_values(f, columns.get(f.name, absent)) for f in schema.features]
+    return _assemble(checked, record_ids, violations, frozenset())
+
+
+def _complete(schema: Schema, rows: Sequence[Any]) -> list[list[Any]] | None:
+    """For each block the values of record after record; None unless every record has them all."""
+    try:
+        return [_picked(block, rows) for block in schema.blocks]
+    except (KeyError, TypeError, IndexError):
+        return None
+
+
+def _picked(block: FeatureBlock, rows: Sequence[Any]) -> list[Any]:
+    if len(block.names) == 1:
+        return list(map(itemgetter(*block.names), rows))
+    return list(chain.from_iterable(map(itemgetter(*block.names), rows)))
+
+
+def _sparse(block: FeatureBlock, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The same values, where some may be absent."""
+    absent = MISSING if block.features[0].required else None
+    return [row.get(name, absent) for row in rows for name in block.names]
+
+
+def _object(violations: Violations, position: int, row: Any) -> Mapping[str, Any]:
+    if isinstance(row, dict):
+        return row
+    _add(violations, position, None, RejectionCode.MALFORMED, "must be an object")
+    return {}
+
+
+def _check_names(schema: Schema, rows: Sequence[Mapping[str, Any]], violations: Violations) -> None:
+    known = schema.known
+    for position, row in enumerate(rows):
+        if not row.keys() <= known:
+            for name in sorted(row.keys() - known):
+                _unknown_field(violations, position, name)
 
 
 def _assemble(
-    schema: Schema,
-    columns: Mapping[str, Values],
+    checked: Sequence[Checked],
     record_ids: Sequence[str | int | None],
     violations: Violations,
     malformed: frozenset[int],
 ) -> Validated:
     ids = [_record_id(violations, position, value) for position, value in enumerate(record_ids)]
-    arrays: list[Column] = []
-    for feature in schema.features:
-        array, found = check_values(feature, columns[feature.name])
-        arrays.append(array)
+    for _, found in checked:
         for position, violation in found:
             if position not in malformed:
                 violations.setdefault(position, []).append(violation)
+    arrays = [column for column, _ in checked]
     if not violations:
         positions = np.arange(len(ids), dtype=np.intp)
         return Validated(RecordBatch(tuple(map(str, ids)), tuple(arrays)), positions, ())
@@ -114,14 +147,6 @@ def _record_id(violations: Violations, position: int, value: object) -> str | No
 
 def _unknown_field(violations: Violations, position: int, name: str) -> None:
     _add(violations, position, name, RejectionCode.UNKNOWN_FIELD, "is not a field of this model")
-
-
-def _malformed(violations: Violations) -> frozenset[int]:
-    return frozenset(
-        position
-        for position, found in violations.items()
-        if found[0].code is RejectionCode.MALFORMED
-    )
 
 
 def _add(

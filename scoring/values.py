@@ -1,17 +1,19 @@
-"""One column of plain values to its dtype, or the rule each of its values breaks.
+"""Columns of plain values to their dtypes, or the rules that their values break.
 
 A float column takes any number, an integer column takes 3 and 3.0, nothing is parsed out of a
-string except a date-time (ISO 8601), and no rule ever repeats a value.
+string except a date-time (ISO 8601), and no rule ever repeats a value. `_RULES` has one entry per
+type. What converts a column at once accepts exactly what the check of a single value accepts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 
 from scoring.records import Column, RejectionCode, Violation
-from scoring.schema import Feature, FieldType
+from scoring.schema import DTYPES, Feature, FieldType
 
 MISSING: Final = object()
 """Stands where a record has no such field."""
@@ -19,7 +21,10 @@ MISSING: Final = object()
 Values = Sequence[Any] | Column
 """Plain Python values or a NumPy array; a null is None."""
 
-_Check = Callable[[Any], Any]
+Checked = tuple[Column, list[tuple[int, Violation]]]
+"""A column, with a violation for each position that broke a rule and holds a filler."""
+
+_NONE: Final = frozenset({type(None)})
 
 
 class _InvalidValueError(Exception):
@@ -31,93 +36,102 @@ class _InvalidValueError(Exception):
         self.rule = rule
 
 
-def check_values(feature: Feature, values: Values) -> tuple[Column, list[tuple[int, Violation]]]:
-    """One column to its dtype, with a violation for each position that breaks a rule.
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What holds for the values of one type.
 
-    The array has shape (len(values),); positions with a violation hold a filler.
+    `check` takes a value that is no null. `convert` takes many values of the Python types
+    `plain`, or an array of one of NumPy's `kinds`, and gives None when a value does not fit.
     """
-    fast = _whole_column(feature, values)
-    if fast is not None:
-        return fast, []
-    return _value_by_value(feature, values)
+
+    check: Callable[[Any], Any]
+    convert: Callable[[Values], Column | None]
+    plain: frozenset[type]
+    kinds: str
+    filler: Any
+    null: Any = None
 
 
-def _whole_column(feature: Feature, values: Values) -> Column | None:
-    """The column converted at once, or None when some value needs a closer look."""
+def check_values(feature: Feature, values: Values) -> Checked:
+    """One column to `feature.dtype`, shape (len(values),)."""
+    column = _at_once(feature, values, nulls=True)
+    return _one_by_one(feature, values) if column is None else (column, [])
+
+
+def check_block(features: Sequence[Feature], values: list[Any], count: int) -> list[Checked]:
+    """The columns of features that are alike in type and `required`, one per feature.
+
+    `values` holds those of record after record, `count` records.
+    """
+    # Where many records share the block, a column with nulls is better looked at by itself.
+    column = _at_once(features[0], values, nulls=count == 1)
+    if column is None:
+        width = len(features)
+        return [check_values(f, values[i::width]) for i, f in enumerate(features)]
+    table = np.ascontiguousarray(column.reshape(count, len(features)).T)
+    return [(row, []) for row in table]
+
+
+def _at_once(feature: Feature, values: Values, nulls: bool) -> Column | None:
+    """All values converted together, or None when one of them needs a closer look, as a null does
+    unless `nulls`.
+    """
+    rule = _RULES[feature.type]
     if isinstance(values, np.ndarray):
-        fits = values.dtype.kind in _ARRAY_KINDS[feature.type]
+        if values.dtype.kind not in rule.kinds:
+            return None
     else:
-        fits = set(map(type, values)) <= _PYTHON_TYPES[feature.type]
-    if not fits:
+        found = set(map(type, values))
+        if not found <= rule.plain:
+            if feature.required or not nulls or not found <= rule.plain | _NONE:
+                return None
+            return _with_nulls(feature, rule, values)
+    column = _converted(rule, values)
+    if column is not None and column.dtype != feature.dtype:
+        return column.astype(feature.dtype)
+    return column
+
+
+def _with_nulls(feature: Feature, rule: _Rule, values: Sequence[Any]) -> Column | None:
+    present = np.fromiter((v is not None for v in values), dtype=bool, count=len(values))
+    found = _converted(rule, [v for v in values if v is not None])
+    if found is None:
         return None
+    column = np.full(len(values), rule.null, dtype=feature.dtype)
+    column[present] = found
+    return column
+
+
+def _converted(rule: _Rule, values: Values) -> Column | None:
     try:
-        return _converted(feature, values)
+        return rule.convert(values)
     except OverflowError:
         return None
 
 
-def _converted(feature: Feature, values: Values) -> Column | None:
-    if feature.type is FieldType.STRING:
-        column = np.empty(len(values), dtype=object)
-        column[:] = values
-        return column
-    if feature.type in (FieldType.INTEGER, FieldType.LONG):
-        wide = np.asarray(values, dtype=np.int64)
-        return _narrowed(feature, wide)
-    if feature.type in (FieldType.FLOAT, FieldType.DOUBLE):
-        with np.errstate(over="ignore"):
-            array = np.asarray(values, dtype=np.float64).astype(feature.dtype)
-        return array if bool(np.isfinite(array).all()) else None
-    return np.asarray(values, dtype=feature.dtype)
-
-
-def _narrowed(feature: Feature, wide: Column) -> Column | None:
-    if feature.type is FieldType.LONG or not len(wide):
-        return wide.astype(feature.dtype)
-    bounds = np.iinfo(np.int32)
-    if wide.min() < bounds.min or wide.max() > bounds.max:
-        return None
-    return wide.astype(feature.dtype)
-
-
-def _value_by_value(feature: Feature, values: Values) -> tuple[Column, list[tuple[int, Violation]]]:
+def _one_by_one(feature: Feature, values: Values) -> Checked:
     items = values.tolist() if isinstance(values, np.ndarray) else values
-    check = _CHECKS[feature.type]
-    filler = _FILLERS[feature.type]
-    checked: list[Any] = []
+    rule = _RULES[feature.type]
+    column = np.empty(len(items), dtype=feature.dtype)
     found: list[tuple[int, Violation]] = []
     for position, value in enumerate(items):
         try:
-            checked.append(_checked(feature, check, value))
+            column[position] = _checked(feature, rule, value)
         except _InvalidValueError as invalid:
-            checked.append(filler)
+            column[position] = rule.filler
             found.append((position, Violation(feature.name, invalid.code, invalid.rule)))
-    return _as_column(feature, checked), found
+    return column, found
 
 
-def _checked(feature: Feature, check: _Check, value: Any) -> Any:
-    is_nan = isinstance(value, float) and value != value
-    if value is None or value is MISSING or (is_nan and not feature.required):
-        if not feature.required:
-            return None
+def _checked(feature: Feature, rule: _Rule, value: Any) -> Any:
+    if feature.required:
         if value is MISSING:
             raise _InvalidValueError(RejectionCode.MISSING_FIELD, "is required")
-        raise _InvalidValueError(RejectionCode.NULL_VALUE, "must not be null")
-    return check(value)
-
-
-def _as_column(feature: Feature, checked: list[Any]) -> Column:
-    if feature.type in (FieldType.FLOAT, FieldType.DOUBLE):
-        return np.asarray([np.nan if v is None else v for v in checked], dtype=feature.dtype)
-    if feature.type is FieldType.STRING or any(v is None for v in checked):
-        column = np.empty(len(checked), dtype=object)
-        column[:] = checked
-        return column
-    return np.asarray(checked, dtype=feature.dtype)
-
-
-def _tidy(column: Column) -> Column:
-    return np.ascontiguousarray(column)
+        if value is None:
+            raise _InvalidValueError(RejectionCode.NULL_VALUE, "must not be null")
+    elif value is None or value is MISSING or (isinstance(value, float) and value != value):
+        return rule.null
+    return rule.check(value)
 
 
 def _boolean(value: Any) -> bool:
@@ -126,46 +140,74 @@ def _boolean(value: Any) -> bool:
     raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be a boolean")
 
 
-def _integer_within(bits: int) -> _Check:
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+def _booleans(values: Values) -> Column:
+    return np.asarray(values, dtype=np.bool_)
 
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+
+def _integer(value: Any, bits: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be an integer")
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            raise _InvalidValueError(RejectionCode.NOT_FINITE, "must be a finite integer")
+        if not value.is_integer():
             raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be an integer")
-        if isinstance(value, float):
-            if not np.isfinite(value):
-                raise _InvalidValueError(RejectionCode.NOT_FINITE, "must be a finite integer")
-            if not value.is_integer():
-                raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be an integer")
-        whole = int(value)
-        if not low <= whole <= high:
-            raise _InvalidValueError(RejectionCode.OUT_OF_RANGE, f"must fit in {bits} bits")
-        return whole
-
-    return check
+    whole = int(value)
+    if not -(2 ** (bits - 1)) <= whole < 2 ** (bits - 1):
+        raise _InvalidValueError(RejectionCode.OUT_OF_RANGE, f"must fit in {bits} bits")
+    return whole
 
 
-def _number_within(dtype: type[np.floating[Any]]) -> _Check:
-    largest = float(np.finfo(dtype).max)
+def _longs(values: Values) -> Column:
+    return np.asarray(values, dtype=np.int64)
 
-    def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be a number")
-        if isinstance(value, float) and not np.isfinite(value):
-            raise _InvalidValueError(RejectionCode.NOT_FINITE, "must be a finite number")
-        if not -largest <= value <= largest:
-            raise _InvalidValueError(
-                RejectionCode.OUT_OF_RANGE, f"must fit in a {np.dtype(dtype).name}"
-            )
-        return float(value)
 
-    return check
+def _integers(values: Values) -> Column | None:
+    wide, bounds = _longs(values), np.iinfo(np.int32)
+    if len(wide) and (wide.min() < bounds.min or wide.max() > bounds.max):
+        return None
+    return wide.astype(np.int32)
+
+
+def _number(value: Any, kind: FieldType) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be a number")
+    if isinstance(value, float) and not np.isfinite(value):
+        raise _InvalidValueError(RejectionCode.NOT_FINITE, "must be a finite number")
+    dtype = DTYPES[kind]
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    with np.errstate(over="ignore"):
+        fits = np.isfinite(np.float64(number).astype(dtype))
+    if not fits:
+        raise _InvalidValueError(RejectionCode.OUT_OF_RANGE, f"must fit in a {dtype.name}")
+    return number
+
+
+def _doubles(values: Values) -> Column | None:
+    wide = np.asarray(values, dtype=np.float64)
+    return wide if bool(np.isfinite(wide).all()) else None
+
+
+def _floats(values: Values) -> Column | None:
+    wide = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    return narrow if bool(np.isfinite(narrow).all()) else None
 
 
 def _string(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise _InvalidValueError(RejectionCode.WRONG_TYPE, "must be a string")
+
+
+def _strings(values: Values) -> Column:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
 
 
 def _datetime(value: Any) -> np.datetime64:
@@ -177,48 +219,39 @@ def _datetime(value: Any) -> np.datetime64:
             raise _InvalidValueError(RejectionCode.WRONG_TYPE, rule) from None
     if not isinstance(value, datetime):
         raise _InvalidValueError(RejectionCode.WRONG_TYPE, rule)
+    bounds = "must be between the years 1678 and 2261"
     if value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
+        try:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError:
+            raise _InvalidValueError(RejectionCode.OUT_OF_RANGE, bounds) from None
     if not 1678 <= value.year <= 2261:
-        raise _InvalidValueError(
-            RejectionCode.OUT_OF_RANGE, "must be between the years 1678 and 2261"
-        )
+        raise _InvalidValueError(RejectionCode.OUT_OF_RANGE, bounds)
     return np.datetime64(value, "ns")
 
 
-_CHECKS: Mapping[FieldType, _Check] = {
-    FieldType.BOOLEAN: _boolean,
-    FieldType.INTEGER: _integer_within(32),
-    FieldType.LONG: _integer_within(64),
-    FieldType.FLOAT: _number_within(np.float32),
-    FieldType.DOUBLE: _number_within(np.float64),
-    FieldType.STRING: _string,
-    FieldType.DATETIME: _datetime,
-}
-_FILLERS: Mapping[FieldType, Any] = {
-    FieldType.BOOLEAN: False,
-    FieldType.INTEGER: 0,
-    FieldType.LONG: 0,
-    FieldType.FLOAT: 0.0,
-    FieldType.DOUBLE: 0.0,
-    FieldType.STRING: "",
-    FieldType.DATETIME: np.datetime64(0, "ns"),
-}
-_PYTHON_TYPES: Mapping[FieldType, set[type]] = {
-    FieldType.BOOLEAN: {bool},
-    FieldType.INTEGER: {int},
-    FieldType.LONG: {int},
-    FieldType.FLOAT: {int, float},
-    FieldType.DOUBLE: {int, float},
-    FieldType.STRING: {str},
-    FieldType.DATETIME: set(),
-}
-_ARRAY_KINDS: Mapping[FieldType, set[str]] = {
-    FieldType.BOOLEAN: {"b"},
-    FieldType.INTEGER: {"i"},
-    FieldType.LONG: {"i"},
-    FieldType.FLOAT: {"i", "f"},
-    FieldType.DOUBLE: {"i", "f"},
-    FieldType.STRING: set(),
-    FieldType.DATETIME: set(),
+def _datetimes(values: Values) -> Column | None:
+    """Of no values, as no plain type is a date-time; every text is read by itself."""
+    return None if len(values) else np.empty(0, dtype=DTYPES[FieldType.DATETIME])
+
+
+_RULES: Final[Mapping[FieldType, _Rule]] = {
+    FieldType.BOOLEAN: _Rule(_boolean, _booleans, frozenset({bool}), "b", False),
+    FieldType.INTEGER: _Rule(lambda v: _integer(v, 32), _integers, frozenset({int}), "i", 0),
+    FieldType.LONG: _Rule(lambda v: _integer(v, 64), _longs, frozenset({int}), "i", 0),
+    FieldType.FLOAT: _Rule(
+        lambda v: _number(v, FieldType.FLOAT), _floats, frozenset({int, float}), "if", 0.0, np.nan
+    ),
+    FieldType.DOUBLE: _Rule(
+        lambda v: _number(v, FieldType.DOUBLE), _doubles, frozenset({int, float}), "if", 0.0, np.nan
+    ),
+    FieldType.STRING: _Rule(_string, _strings, frozenset({str}), "", ""),
+    FieldType.DATETIME: _Rule(
+        _datetime,
+        _datetimes,
+        frozenset(),
+        "",
+        np.datetime64(0, "ns"),
+        np.datetime64("NaT", "ns"),
+    ),
 }

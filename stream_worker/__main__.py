@@ -14,6 +14,8 @@ def run(settings: StreamSettings) -> None:
     from scoring.model_loader import load_model
 
     model = load_model(settings.bundle, datetime.now(UTC))
+    if settings.reasons:
+        model.require_explainer()
 
     from stream_worker.app import serve
 

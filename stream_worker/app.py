@@ -14,6 +14,7 @@ from adapters.storage import open_storage
 from adapters.telemetry import LaneMetrics
 from scoring.inference_log import InferenceLog
 from scoring.model import ModelBundle
+from scoring.model_document import model_document, model_identity
 from stream_worker.handler import Handler
 from stream_worker.settings import StreamSettings
 from stream_worker.worker import Retries, Worker
@@ -37,7 +38,13 @@ def create_app(
     connection = settings.connection()
     writer = EventHubWriter(connection, (settings.scores_hub, settings.dead_letters_hub))
     handler = Handler(
-        model, writer, log, settings.scores_hub, settings.dead_letters_hub, settings.max_event_bytes
+        model,
+        writer,
+        log,
+        settings.scores_hub,
+        settings.dead_letters_hub,
+        settings.max_event_bytes,
+        settings.reasons,
     )
     retries = Retries(settings.delivery_attempts)
     worker = Worker(handler, metrics, retries, clock, stop=lambda: app.exit())
@@ -72,12 +79,21 @@ async def serve(settings: StreamSettings, model: ModelBundle) -> None:
 
     Raises BrokerUnavailable when the hub cannot be reached, and whatever made the worker fail.
     """
+    identity = {"event": "model", **model_identity(model), "reasons": settings.reasons}
+    logger.info(
+        "starting with %s version %s", identity["model"], identity["version"], extra=identity
+    )
     metrics = LaneMetrics("stream", model.version.name, model.version.version)
     storage = open_storage(settings.storage_url, settings.connection_string())
     log = ParquetInferenceLog(storage, model)
     app, worker = create_app(settings, model, log, metrics, lambda: datetime.now(UTC))
     probes = ProbeServer(
-        settings.probe_host, settings.probe_port, worker.ready, worker.alive, metrics.render
+        settings.probe_host,
+        settings.probe_port,
+        worker.ready,
+        worker.alive,
+        metrics.render,
+        model_document(model, threads=1),
     )
     probes.start()
 

@@ -60,7 +60,8 @@ class Results:
 class Handler:
     """The seven steps with what they need; knows no broker.
 
-    An event larger than `max_event_bytes` is not decoded, and no dead letter is larger.
+    An event larger than `max_event_bytes` is not decoded, and no dead letter is larger. Each score
+    carries `reasons` reasons; with more than 0 the model must give them.
     """
 
     model: ModelBundle
@@ -69,6 +70,7 @@ class Handler:
     scores_hub: str
     dead_letters_hub: str
     max_event_bytes: int
+    reasons: int = 0
 
     def compute(self, received: Sequence[Received], now: datetime) -> Results:
         """Steps 1 to 3: pure, blocks for as long as the model takes. Raises ModelError."""
@@ -80,7 +82,7 @@ class Handler:
             self.model.schema, [e.data for _, e in events], [e.subject for _, e in events]
         )
         # 3 score
-        scored, rejections = score_valid(self.model, validated)
+        scored, rejections = score_valid(self.model, validated, self.reasons)
 
         refused = {r.position for r in rejections}
         good = [(at, e) for place, (at, e) in enumerate(events) if place not in refused]

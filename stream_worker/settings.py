@@ -60,10 +60,15 @@ class StreamSettings(StorageSettings, HubSettings):
     max_event_bytes: int = Field(
         900_000, ge=65_536, le=900_000, description="Larger events become dead letters undecoded."
     )
+    reasons: int = Field(
+        0, ge=0, description="Reasons in each score: the features that moved it most; 0 for none."
+    )
     delivery_attempts: int = Field(
         5, ge=1, le=20, description="Tries to write one batch's results before exit code 75."
     )
-    probe_host: str = Field("127.0.0.1", description="Where /livez, /readyz, /metrics listen.")
+    probe_host: str = Field(
+        "127.0.0.1", description="Where /livez, /readyz, /metrics, /model listen."
+    )
     probe_port: int = Field(8081, ge=0, le=65535, description="Their port; 0 takes a free one.")
 
     def connection(self) -> "Connection":

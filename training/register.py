@@ -3,7 +3,7 @@
 Its artifact tree is the MLflow model, and beside it
 
     trilane/outlier/                       the detector, an MLflow scikit-learn model
-    trilane/outlier/outlier.json           {"features": [...], "offset": float}
+    trilane/outlier/outlier.json           {"features": [...], "offset": float, "share": float}
     trilane/reference/reference.parquet    the training inputs in signature order
 """
 
@@ -145,7 +145,11 @@ def _write_outlier(detector: "IsolationForest", directory: Path) -> None:
         skops_trusted_types=TRUSTED_TYPES,
         pip_requirements=_requirements(),
     )
-    facts = {"features": NUMERIC_FEATURES, "offset": float(detector.offset_)}
+    facts = {
+        "features": NUMERIC_FEATURES,
+        "offset": float(detector.offset_),
+        "share": float(detector.contamination),
+    }
     (directory / "outlier.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """Parquet: columns keep their types, and a value no feature could take is rejected alone."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,10 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from adapters.arrow_types import is_text, is_time, misfit
 from adapters.record_files.chunks import Chunk, Source
 from scoring.errors import InputError
 from scoring.schema import Schema
 from scoring.values import Values
+
+logger = logging.getLogger(__name__)
 
 
 def read_parquet(
@@ -21,8 +25,9 @@ def read_parquet(
 ) -> Iterator[Chunk]:
     """Chunks of at most `limit` rows, decoded as they are asked for.
 
-    Raises InputError when the file is no whole Parquet file, has no id column, or has a column
-    twice.
+    A column of a type that no value of the feature can have is named in a warning before the first
+    chunk; its records are then rejected one by one, as in any other form. Raises InputError when
+    the file is no whole Parquet file, has no id column, or has a column twice.
     """
     try:
         parquet = pq.ParquetFile(file)
@@ -30,6 +35,7 @@ def read_parquet(
         unknown = [n for n in names if n not in schema.known and n != id_column]
         features = [n for n in schema.names if n in names]
         total, done = parquet.metadata.num_rows, 0
+        _warn_of_misfits(parquet.schema_arrow, source, schema)
         for batch in parquet.iter_batches(limit, columns=[*{id_column, *features}]):
             count = batch.num_rows
             if not count:
@@ -64,11 +70,11 @@ def column_values(column: pa.Array) -> Values:
             column.to_pylist() if column.null_count else column.to_numpy(zero_copy_only=False)
         )
         return plain
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+    if is_text(kind):
         return _texts(column)
     if types.is_decimal(kind):
         return [_number(value) for value in column.to_pylist()]
-    if types.is_timestamp(kind) or types.is_date(kind):
+    if is_time(kind):
         return _datetimes(column)
     return [b"" if valid else None for valid in column.is_valid().to_pylist()]
 
@@ -83,6 +89,14 @@ def _checked_names(names: list[str], source: Source, id_column: str) -> set[str]
             "name the column with the record id by --record-id-column"
         )
     return set(names)
+
+
+def _warn_of_misfits(columns: pa.Schema, source: Source, schema: Schema) -> None:
+    for feature in schema.features:
+        place = columns.get_field_index(feature.name)
+        reason = None if place < 0 else misfit(feature, columns.field(place).type)
+        if reason is not None:
+            logger.warning("no value of a column fits: %s", reason, extra={"url": source.url})
 
 
 def _plain(ids: Values) -> list[Any]:

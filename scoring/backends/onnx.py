@@ -2,13 +2,15 @@
 
 Graph contract: input `numeric` of shape (records, numeric features) in float64 or float32, input
 `text` of shape (records, string features), each in schema order and absent when empty; one output
-of shape (records, raw columns) or (records,).
+of shape (records, raw columns) or (records,). A null is NaN in `numeric`. ONNX has no null for
+strings: where any text feature is optional, every cell of `text` is written by `text_cell`, and the
+graph was made for that.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,10 +22,42 @@ from scoring.schema import FieldType, Schema
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+NULL_TEXT: Final = "\0"
+"""A null in the input `text` of a graph with optional text features. A text that begins with it
+gets one more in front, so no text is taken for a null, and different texts stay different."""
+
 _DTYPES: Mapping[str, np.dtype[Any]] = {
     "double": np.dtype(np.float64),
     "float": np.dtype(np.float32),
 }
+
+
+class OnnxGraph:
+    """A compiled graph over a model's features. Safe to call from several threads."""
+
+    def __init__(self, graph: Path, schema: Schema, float_type: str) -> None:
+        """Raises BundleError when ONNX Runtime refuses the graph."""
+        self._session = open_session(graph)
+        self._output = self._session.get_outputs()[0].name
+        self._dtype = _DTYPES[float_type]
+        self._numeric = [i for i, f in enumerate(schema.features) if f.is_numeric]
+        self._text = [i for i, f in enumerate(schema.features) if f.type is FieldType.STRING]
+        self._nulls = has_text_nulls(schema)
+
+    def feed(self, batch: RecordBatch) -> dict[str, Column]:
+        """The graph's inputs for a batch."""
+        feed: dict[str, Column] = {}
+        if self._numeric:
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+                feed["numeric"] = matrix(batch, self._numeric, self._dtype)
+        if self._text:
+            text = text_matrix if self._nulls else matrix
+            feed["text"] = text(batch, self._text, np.dtype(object))
+        return feed
+
+    def run(self, batch: RecordBatch) -> Column:
+        """The graph's output, a row per record; raises ModelError."""
+        return _run(self._session, self._output, self.feed(batch))
 
 
 class OnnxBackend:
@@ -31,21 +65,12 @@ class OnnxBackend:
 
     def __init__(self, graph: Path, schema: Schema, raw: Sequence[str], float_type: str) -> None:
         """Raises BundleError when ONNX Runtime refuses the graph."""
-        self._session = open_session(graph)
-        self._output = self._session.get_outputs()[0].name
+        self._graph = OnnxGraph(graph, schema, float_type)
         self._raw = tuple(raw)
-        self._dtype = _DTYPES[float_type]
-        self._numeric = [i for i, f in enumerate(schema.features) if f.is_numeric]
-        self._text = [i for i, f in enumerate(schema.features) if f.type is FieldType.STRING]
 
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
         """Raw columns by name; raises ModelError."""
-        feed: dict[str, Column] = {}
-        if self._numeric:
-            feed["numeric"] = matrix(batch, self._numeric, self._dtype)
-        if self._text:
-            feed["text"] = matrix(batch, self._text, np.dtype(object))
-        values = _run(self._session, self._output, feed)
+        values = self._graph.run(batch)
         if values.ndim == 1:
             values = values[:, np.newaxis]
         if values.shape != (len(batch), len(self._raw)):
@@ -82,7 +107,7 @@ def open_session(graph: Path) -> "InferenceSession":
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; their log may quote the input
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no public base class for its errors
@@ -90,11 +115,34 @@ def open_session(graph: Path) -> "InferenceSession":
 
 
 def matrix(batch: RecordBatch, columns: Sequence[int], dtype: np.dtype[Any]) -> Column:
-    """Columns side by side, shape (records, len(columns))."""
+    """Columns side by side, shape (records, len(columns)); a null becomes NaN in one of floats."""
+    if len(batch) == 1:  # the same in one call, as an online request is mostly one record
+        parts = [batch.columns[index] for index in columns]
+        return np.concatenate(parts, dtype=dtype, casting="unsafe").reshape(1, len(parts))
     values = np.empty((len(batch), len(columns)), dtype=dtype)
     for place, index in enumerate(columns):
         values[:, place] = batch.columns[index]
     return values
+
+
+def text_matrix(batch: RecordBatch, columns: Sequence[int], dtype: np.dtype[Any]) -> Column:
+    """`matrix` of text columns with nulls, every cell as `text_cell` writes it."""
+    values = np.empty((len(batch), len(columns)), dtype=dtype)
+    for place, index in enumerate(columns):
+        values[:, place] = [text_cell(value) for value in batch.columns[index]]
+    return values
+
+
+def text_cell(value: str | None) -> str:
+    """A text or a null as the graph is fed it; see `NULL_TEXT`."""
+    if value is None:
+        return NULL_TEXT
+    return NULL_TEXT + value if value.startswith(NULL_TEXT) else value
+
+
+def has_text_nulls(schema: Schema) -> bool:
+    """Whether any text feature is optional."""
+    return any(f.type is FieldType.STRING and not f.required for f in schema.features)
 
 
 def _run(session: "InferenceSession", output: str, feed: dict[str, Column]) -> Column:

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from scoring.backends.results import joined as joined
+from scoring.backends.results import raw_columns as raw_columns
+from scoring.backends.results import raw_names as raw_names
 from scoring.errors import BundleError, ModelError
 from scoring.records import Column, RecordBatch
-from scoring.schema import Schema
+from scoring.schema import DTYPES, FieldType, Schema
 
 
 class PyfuncBackend:
@@ -22,7 +26,24 @@ class PyfuncBackend:
         self._raw = tuple(raw)
 
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
-        """Raw columns by name; raises ModelError."""
+        """Raw columns by name; raises ModelError. `batch` is not empty.
+
+        Records with other nulls than the rest are computed in calls of their own, which have as
+        many rows as the batch: filled up, so that the width of a call stays what it is.
+        """
+        groups = _by_nulls(self._schema, batch)
+        if len(groups) == 1:
+            return self._called(batch)
+        parts = [self._called(batch.take(np.resize(group, len(batch)))) for group in groups]
+        order = np.argsort(np.concatenate(groups))
+        return {
+            name: joined([part[name][: len(g)] for part, g in zip(parts, groups, strict=True)])[
+                order
+            ]
+            for name in self._raw
+        }
+
+    def _called(self, batch: RecordBatch) -> Mapping[str, Column]:
         return raw_columns(call_pyfunc(self._model, self._schema, batch), self._raw, len(batch))
 
 
@@ -44,55 +65,57 @@ def open_pyfunc(model_directory: Path) -> Any:
 
 
 def call_pyfunc(model: Any, schema: Schema, batch: RecordBatch) -> Any:
-    """What `predict` returns for the batch. Raises ModelError without the model's own words, which
-    may quote the input.
-    """
-    import pandas as pd
+    """What `predict` returns for the batch, whose records all have the same nulls (`_by_nulls`).
 
-    frame = pd.DataFrame(dict(zip(schema.names, batch.columns, strict=True)))
+    Raises ModelError without the model's own words, which may quote the input.
+    """
     try:
-        return model.predict(frame)
+        return model.predict(_frame(schema, batch))
     except Exception as error:
         raise ModelError(f"the model failed: {type(error).__name__}") from None
 
 
-def raw_columns(result: Any, names: Sequence[str], count: int) -> Mapping[str, Column]:
-    """A pyfunc result (DataFrame, Series, array, list, dict of arrays) as named columns.
+def _frame(schema: Schema, batch: RecordBatch) -> Any:
+    """The batch as MLflow's schema enforcement takes it, with dtypes that no record changes.
 
-    Raises ModelError when it does not hold one value per record and name.
+    MLflow lets no null pass in an integer or long column; but an optional column may be left out,
+    and is, where the records have none of it. A boolean column of nulls passes as objects.
     """
-    columns = _by_name(result) or _by_place(result, names)
-    for name in names:
-        if name not in columns or columns[name].shape != (count,):
-            raise ModelError(f"the model did not return one value of '{name}' per record")
-    return {name: columns[name] for name in names}
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for feature, column in zip(schema.features, batch.columns, strict=True):
+        if feature.type is FieldType.STRING:
+            columns[feature.name] = column if feature.required else _texts(column)
+        elif feature.dtype != object:
+            columns[feature.name] = column
+        elif column[0] is not None:
+            columns[feature.name] = column.astype(DTYPES[feature.type])
+        elif feature.type is FieldType.BOOLEAN:
+            columns[feature.name] = column
+    return pd.DataFrame(columns, index=range(len(batch)))
 
 
-def raw_names(result: Any, classes: Sequence[str] | None) -> list[str]:
-    """The raw column names of a trial result: the model's own, its class labels, or numbers."""
-    named = _by_name(result)
-    if named:
-        return list(named)
-    values = np.asarray(result)
-    if values.ndim == 1 or values.shape[1] == 1:
-        return ["prediction"]
-    if classes is not None and len(classes) == values.shape[1]:
-        return [str(label) for label in classes]
-    return [f"prediction_{i}" for i in range(values.shape[1])]
+def _texts(column: Column) -> Any:
+    """Text as pandas itself reads it, also where all of it is null: from version 3 on as `str`."""
+    import pandas as pd
+
+    return pd.array(column, dtype="str") if int(pd.__version__[0]) >= 3 else column
 
 
-def _by_name(result: Any) -> dict[str, Column]:
-    if isinstance(result, Mapping):
-        return {str(name): np.asarray(values) for name, values in result.items()}
-    if hasattr(result, "columns"):
-        return {str(name): result[name].to_numpy() for name in result.columns}
-    return {}
+def _by_nulls(schema: Schema, batch: RecordBatch) -> list[NDArray[np.intp]]:
+    """The positions of the records, those with the same nulls in columns of objects together.
 
-
-def _by_place(result: Any, names: Sequence[str]) -> dict[str, Column]:
-    values = np.asarray(result)
-    if values.ndim == 1:
-        values = values[:, np.newaxis]
-    if values.ndim != 2 or values.shape[1] != len(names):
-        raise ModelError(f"the model did not return {len(names)} values per record")
-    return {name: values[:, i] for i, name in enumerate(names)}
+    Otherwise the dtype that MLflow makes of such a column would depend on a record's neighbours.
+    """
+    columns = [
+        column
+        for feature, column in zip(schema.features, batch.columns, strict=True)
+        if feature.dtype == object and feature.type is not FieldType.STRING
+    ]
+    nulls = [np.array([v is None for v in column], dtype=np.bool_) for column in columns]
+    nulls = [column for column in nulls if column.any() and not column.all()]
+    if not nulls:
+        return [np.arange(len(batch))]
+    _, group = np.unique(np.array(nulls), axis=1, return_inverse=True)
+    return [np.flatnonzero(group == g) for g in range(int(group.max()) + 1)]

@@ -199,7 +199,14 @@ def test_the_manifest_says_what_was_done(bundle: Path, tmp_path: Path) -> None:
     found = manifest(root)
     model = read_manifest(bundle)
     assert found["outcome"] == "complete"
-    assert found["model"] == {"name": "toy", "version": "7", "digest": model.digest}
+    assert found["model"] == {
+        "name": "toy",
+        "version": "7",
+        "digest": model.digest,
+        "alias": None,
+        "source_digest": model.source_digest,
+    }
+    assert found["reasons"] == 0
     assert found["totals"] == {"received": 8, "scored": 5, "rejected": 3}
     assert found["rejections"] == {"malformed": 2, "missing_field": 1}
     first, second = found["inputs"]

@@ -395,7 +395,7 @@ def test_the_worker_answers_probes_and_stops_on_sigterm(
     """It reports, is live and ready, shows its metrics, picks up a new hour, and exits 0."""
     process, address = worker
     assert [r.status for r in toy.reports()] == ["drift"]
-    for path in ("/livez", "/readyz"):
+    for path in ("/livez", "/readyz", "/model"):
         with urllib.request.urlopen(f"{address}{path}", timeout=5) as answer:  # noqa: S310
             assert answer.status == 200
     with urllib.request.urlopen(f"{address}/metrics", timeout=5) as answer:  # noqa: S310

@@ -137,6 +137,14 @@ def test_other_routes_answer(client: httpx.Client) -> None:
     problem(client.get("/predict"), 405, "method-not-allowed")
 
 
+def test_the_ready_line_names_the_model(server: Server, client: httpx.Client) -> None:
+    """With all that identifies it, as /model says it."""
+    [line], document = server.events("ready"), client.get("/model").json()
+    names = ("version", "alias", "digest", "source_digest")
+    assert [line[name] for name in names] == [document[name] for name in names]
+    assert (line["model"], line["backend"]) == ("toy", document["backend"]["kind"])
+
+
 def test_a_request_is_one_log_line(server: Server, client: httpx.Client) -> None:
     """With its id, sizes and time, and nothing of what it said; probes are not logged."""
     client.get("/readyz", headers={"x-request-id": "probe-line"})

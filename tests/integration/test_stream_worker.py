@@ -1,6 +1,7 @@
 """The stream worker as a process, against a real Kafka-protocol broker."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -312,6 +313,27 @@ async def test_an_altered_bundle_is_refused(start: Any, tmp_path: Path) -> None:
     worker = start(TRILANE_BUNDLE=str(altered))
     assert await worker.exit_code() == 1
     assert "model.onnx does not match its digest" in worker.log.read_text()
+
+
+async def test_a_model_without_reasons_is_refused(start: Any) -> None:
+    """Asked for reasons, the worker exits 1 and says why; no broker is needed for it."""
+    worker = start(TRILANE_REASONS="3", TRILANE_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    assert await worker.exit_code() == 1
+    assert "model toy gives no reasons: the toy gives none" in worker.log.read_text()
+
+
+async def test_the_worker_says_which_model_it_runs(start: Any, bundle: Path) -> None:
+    """In its first log line, and to whoever asks at /model on the side port."""
+    worker = start()
+    await worker.wait_until_ready()
+    status, body = worker.probe("/model")
+    document, digest = json.loads(body), read_manifest(bundle).digest
+    assert (status, document["name"], document["version"]) == (200, "toy", "7")
+    assert (document["digest"], document["reasons"]["available"]) == (digest, False)
+    lines = map(json.loads, worker.log.read_text().splitlines())
+    [line] = [line for line in lines if line.get("event") == "model"]
+    told = [line[k] for k in ("model", "version", "alias", "digest", "backend", "reasons")]
+    assert told == ["toy", "7", None, digest, "onnx", 0]
 
 
 async def test_no_broker_is_transient(start: Any) -> None:

@@ -1,13 +1,16 @@
 """What of a registered model is refused before anything of it is loaded."""
 
+import functools
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bundling.config import ModelEntry
-from bundling.integrity import check_integrity, source_digest
+from bundling.integrity import TRUSTED_TYPES, check_integrity, source_digest
 from scoring.errors import BundleError
 
 
@@ -54,6 +57,75 @@ def test_scikit_learn_types_are_trusted(tmp_path: Path) -> None:
 
     forest = IsolationForest(n_estimators=2, random_state=0).fit([[0.0], [1.0], [2.0]])
     check_integrity(model(tmp_path, model__skops=skops_bytes(forest)), entry())
+
+
+def trusted_estimators() -> list[Any]:
+    """Estimators of the common families, each with what its kind of file holds in it."""
+    from sklearn import ensemble, neighbors, neural_network, preprocessing, svm
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression, SGDClassifier, TweedieRegressor
+
+    return [
+        *(ensemble.GradientBoostingClassifier(loss=loss, n_estimators=2) for loss in LOSSES),
+        ensemble.HistGradientBoostingClassifier(max_iter=2),
+        ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=[1]),
+        *(
+            ensemble.HistGradientBoostingRegressor(loss=loss, max_iter=2)
+            for loss in ("gamma", "poisson")
+        ),
+        ensemble.RandomForestClassifier(n_estimators=2),
+        ensemble.AdaBoostClassifier(n_estimators=2),
+        ensemble.StackingClassifier([("one", LogisticRegression())]),
+        *(
+            neural_network.MLPClassifier((3,), solver=solver, max_iter=400, tol=1.0)
+            for solver in ("adam", "sgd", "lbfgs")
+        ),
+        *(
+            neighbors.KNeighborsClassifier(algorithm=kind, metric=metric)
+            for kind in ("ball_tree", "kd_tree", "brute")
+            for metric in ("euclidean", "manhattan", "chebyshev")
+        ),
+        svm.SVC(),
+        svm.SVR(),
+        *(
+            CalibratedClassifierCV(LogisticRegression(), method=method, cv=2)
+            for method in ("sigmoid", "isotonic", "temperature")
+        ),
+        SGDClassifier(loss="modified_huber"),
+        TweedieRegressor(power=1.5),
+        preprocessing.TargetEncoder(),
+        preprocessing.KBinsDiscretizer(2, quantile_method="averaged_inverted_cdf"),
+        preprocessing.OneHotEncoder(),
+        IsotonicRegression(),
+    ]
+
+
+LOSSES = ("log_loss", "exponential")
+
+
+def test_the_common_families_of_scikit_learn_need_no_list(tmp_path: Path) -> None:
+    """Everything a fitted one holds is trusted."""
+    rng = np.random.default_rng(0)
+    inputs = np.column_stack([rng.normal(size=60), rng.integers(0, 3, 60)])
+    target = np.tile([1, 2], 30)
+    for estimator in trusted_estimators():
+        columns = inputs[:, 0] if type(estimator).__name__ == "IsotonicRegression" else inputs
+        content = skops_bytes(estimator.fit(columns, target))
+        check_integrity(model(tmp_path, model__skops=content), entry())
+
+
+def test_a_function_inside_a_trusted_wrapper_is_not_trusted_with_it(tmp_path: Path) -> None:
+    """A partial is only as good as what it calls."""
+    content = skops_bytes(functools.partial(shutil.rmtree, "/nowhere"))
+    with pytest.raises(BundleError, match=r"not trusted: shutil\.rmtree"):
+        check_integrity(model(tmp_path, model__skops=content), entry())
+
+
+def test_every_trusted_type_is_of_scikit_learn_or_numpy() -> None:
+    """Or the partial above."""
+    names = TRUSTED_TYPES - {"functools.partial"}
+    assert {name.partition(".")[0] for name in names} == {"sklearn", "numpy"}
 
 
 def test_other_types_are_refused_by_name_unless_trusted(tmp_path: Path) -> None:

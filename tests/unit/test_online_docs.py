@@ -8,10 +8,13 @@ import pytest
 
 from online_api.app import create_app
 from online_api.context import DEFAULT_LIMITS, Limits, Readiness
+from online_api.micro_batch import MAX_WAITING
 from online_api.problems import KINDS, Kind
+from scoring.model_document import model_document
 from scoring.records import RejectionCode
 from tests.support.online import MemoryLog
 from tests.support.spool import open_spools
+from tests.support.toy import load_toy
 from training.data import FEATURES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -52,6 +55,16 @@ def test_the_limits_are_the_defaults() -> None:
     """The documented figures are those of the code."""
     assert f"| `TRILANE_MAX_BODY_BYTES` | {DEFAULT_LIMITS.max_body_bytes} |" in TEXT
     assert f"| `TRILANE_MAX_RECORDS` | {DEFAULT_LIMITS.max_records} |" in TEXT
+    assert f"| `TRILANE_MICRO_BATCH_RECORDS` | {DEFAULT_LIMITS.micro_batch_records} |" in TEXT
+    assert f"| `TRILANE_MAX_WAIT_SECONDS` | {DEFAULT_LIMITS.max_wait_seconds:g} |" in TEXT
+    assert f"At most {MAX_WAITING} requests may wait" in TEXT
+
+
+def test_every_member_of_the_model_document_is_documented(tmp_path: Path) -> None:
+    """Each stands in the table of `GET /model`."""
+    table = TEXT.partition("## GET /model")[2]
+    for name in json.loads(model_document(load_toy(tmp_path / "bundle", reference=0))):
+        assert f"`{name}`" in table
 
 
 def test_the_example_is_a_record_of_the_shipped_model() -> None:

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from online_api.scorer import MAX_WAITING
 from scoring.bundle_schema import manifest_schema
 from scoring.errors import ModelError
 from scoring.manifest import ColumnSpec
@@ -214,20 +213,3 @@ async def test_a_model_that_is_not_compiled_scores_in_one_thread(toy: ModelBundl
         assert [a.status_code for a in await asyncio.gather(*answers)] == [200] * 3
     assert len(backend.threads) == 1
     assert threading.current_thread().name not in backend.threads
-
-
-async def test_too_many_waiting_requests_are_refused(toy: ModelBundle) -> None:
-    """The queue before the thread has an end."""
-    backend = SlowBackend()
-    async with open_api(with_backend(toy, backend, compiled=False)) as api:
-        waiting = [
-            asyncio.create_task(api.client.post("/predict", json=[GOOD]))
-            for _ in range(MAX_WAITING + 1)
-        ]
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        [refused] = done
-        problem(refused.result(), 503, "overloaded")
-        backend.go.set()
-        answers = await asyncio.gather(*waiting)
-        assert sorted(a.status_code for a in answers) == [200] * MAX_WAITING + [503]
-        assert len(api.log.batches) == MAX_WAITING

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -13,6 +12,7 @@ from online_api.problems import KINDS
 from scoring.model import ModelBundle
 from tests.support.log_entries import wide_model
 from tests.support.online import GOOD, Api, open_api, problem
+from tests.support.openapi import resolved
 from tests.support.toy import EXAMPLE, NOW, load_toy
 
 
@@ -27,21 +27,6 @@ async def api(toy: ModelBundle) -> AsyncIterator[Api]:
     """The API over the toy model."""
     async with open_api(toy) as opened:
         yield opened
-
-
-def resolved(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """A schema of the document with its references put in place, for a JSON Schema validator."""
-
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "$ref" in value:
-                return walk(document["components"]["schemas"][value["$ref"].rpartition("/")[2]])
-            return {key: walk(item) for key, item in value.items()}
-        return [walk(item) for item in value] if isinstance(value, list) else value
-
-    found = walk(document["components"]["schemas"][name])
-    assert isinstance(found, dict)
-    return found
 
 
 async def test_readiness_follows_the_process(toy: ModelBundle) -> None:
@@ -81,6 +66,11 @@ async def test_the_model_is_told(api: Api, toy: ModelBundle) -> None:
     assert document["parity"]["max_difference"] == 0.0
     assert document["threshold"] == 0.5
     assert document["loaded_at"] == NOW.isoformat()
+    assert (document["alias"], document["source_digest"]) == (None, "0" * 64)
+    assert document["threads"] == 1
+    assert document["reasons"]["available"] is False
+    assert document["reasons"]["detail"] == "the toy gives none"
+    assert (document["outlier_threshold"], document["outlier_share"]) == (0.95, None)
     assert [c["name"] for c in document["signature"]["inputs"]] == ["x", "n", "flag", "name"]
     assert [c["name"] for c in document["signature"]["outputs"]] == ["score", "label"]
     assert document["files"] == toy.manifest.files

@@ -89,6 +89,27 @@ def test_the_parity_set_has_unseen_categories_and_extremes() -> None:
     assert made.columns[0].max() > 1e6
 
 
+def test_the_parity_set_has_nulls_where_they_are_allowed() -> None:
+    """Each alone in an edge case, and some among the mixtures; never in a required column."""
+    schema = Schema.from_signature(
+        [
+            {"name": "x", "type": "double", "required": False},
+            {"name": "s", "type": "string", "required": False},
+            {"name": "n", "type": "long", "required": False},
+            {"name": "when", "type": "datetime"},
+        ]
+    )
+    row = {"x": 1.0, "s": "known", "n": 1, "when": "2026-01-01"}
+    made = parity_batch(schema, [row])
+    x, s, n, when = made.columns
+    nulls = np.array([np.isnan(x), [v is None for v in s], [v is None for v in n]])
+    for place in range(3):
+        assert (nulls[place] & (nulls.sum(axis=0) == 1)).any()
+    assert (nulls.sum(axis=0) == 2).any()
+    assert len(set(when)) > 2
+    assert not np.isnat(when).any()
+
+
 @pytest.mark.parametrize(
     ("a", "b", "difference"),
     [

@@ -1,6 +1,7 @@
 """Scoring: the same bits whatever the batch, and a record that breaks the model fails alone."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from scoring.errors import ModelError
 from scoring.manifest import BackendSpec, OutputColumn, OutputSpec
 from scoring.model import Backend, ModelBundle
-from scoring.parallel import compute
+from scoring.parallel import PART_ROWS, compute
 from scoring.records import Column, RecordBatch
 from scoring.score import score, score_valid
 from scoring.validation import validate_rows
@@ -36,6 +37,16 @@ class FailsOnNegative:
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
         """`x`, or ModelError."""
         if (batch.columns[0] < 0).any():
+            raise ModelError("the model failed")
+        return {"y": batch.columns[0]}
+
+
+class FailsTogether:
+    """A backend that fails on two records of which one has a negative x, and on neither alone."""
+
+    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
+        """`x`, or ModelError."""
+        if len(batch) > 1 and (batch.columns[0] < 0).any():
             raise ModelError("the model failed")
         return {"y": batch.columns[0]}
 
@@ -122,6 +133,27 @@ def test_a_record_the_model_fails_on_is_rejected_alone(toy: ModelBundle) -> None
     assert scored.batch.record_ids == tuple(str(i) for i in range(20) if i not in (3, 7, 11))
 
 
+def test_records_that_only_fail_together_are_all_rejected(toy: ModelBundle) -> None:
+    """No score of them is sure, and none of them is lost."""
+    model = with_backend(toy, FailsTogether())
+    rows = [{**row, "x": abs(row["x"])} for row in records(5)]
+    rows[3]["x"] = -1.0
+    scored, rejections = score_valid(model, validate_rows(model.schema, rows, list("abcde")))
+    assert len(scored) == 0
+    assert [(r.position, r.record_id) for r in rejections] == list(enumerate("abcde"))
+
+
+@pytest.mark.parametrize("call_width", [None, 32])
+def test_threads_change_no_bits(toy: ModelBundle, call_width: int | None) -> None:
+    """A large batch is cut into parts, which are computed side by side and stay in order."""
+    count = 3 * PART_ROWS + 17
+    batch = validate_rows(toy.schema, records(count), [str(i) for i in range(count)]).batch
+    alone = compute(toy.backend, batch, call_width)
+    with ThreadPoolExecutor(3) as workers:
+        together = compute(toy.backend, batch, call_width, workers)
+    np.testing.assert_array_equal(alone["Yes"], together["Yes"])
+
+
 def test_a_result_that_is_not_finite_is_no_score(toy: ModelBundle) -> None:
     """The model returned a number, but none that can be used."""
     model = with_backend(toy, WidthSensitive())
@@ -135,7 +167,7 @@ def test_a_result_of_another_type_is_no_score(toy: ModelBundle) -> None:
     """Text where packaging saw numbers is a model error, and the text is not repeated."""
     model = with_backend(toy, Returns(np.array(["secret", "1"], dtype=object)))
     batch = validate_rows(toy.schema, records(2), ["a", "b"]).batch
-    with pytest.raises(ModelError, match="no usable value") as caught:
+    with pytest.raises(ModelError, match="not a finite number") as caught:
         score(model, batch)
     assert "secret" not in str(caught.value)
 

@@ -20,6 +20,7 @@ from tests.support.broker import (
     published,
     received,
 )
+from tests.support.reasons import expected_reasons, explained
 from tests.support.toy import EXAMPLE, expected_score, load_toy, records
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
@@ -219,3 +220,16 @@ async def test_unacknowledged_scores_keep_the_log_untouched(model: ModelBundle) 
     with pytest.raises(BrokerUnavailable):
         await handler.deliver(results, 1, no_commit)
     assert log.batches == []
+
+
+async def test_scores_carry_reasons_when_asked_for(model: ModelBundle) -> None:
+    """As many as the setting says, in the place the online API has them; the rest is the same."""
+    writer = MemoryWriter()
+    handler = Handler(explained(model), writer, MemoryLog(), "scores", "dead", MAX, reasons=2)
+    results = handler.compute([received(event("a", EXAMPLE)), received(b"{", 1)], NOW)
+    await handler.deliver(results, 1, no_commit)
+    ((found,), (dead,)) = writer.events("scores"), writer.events("dead")
+    assert found["data"].pop("reasons") == expected_reasons(EXAMPLE, 2)
+    assert dead["data"]["code"] == "malformed"
+    plain = await published(model, NOW, MAX, event("a", EXAMPLE))
+    assert [found] == plain.events("scores")

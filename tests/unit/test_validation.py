@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.records import RejectionCode
@@ -168,6 +168,7 @@ _values = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.fixed_dictionaries({f.name: _values for f in SCHEMA.features}), max_size=6))
 def test_rows_and_columns_get_the_same_verdict_and_bits(rows: list[dict[str, Any]]) -> None:
     """Record by record, column by column, and one record at a time agree."""
@@ -187,13 +188,15 @@ def test_rows_and_columns_get_the_same_verdict_and_bits(rows: list[dict[str, Any
             np.testing.assert_array_equal(a[place], b[0])
 
 
-@given(value=st.text(min_size=4, max_size=12))
+@given(value=st.text(max_size=12))
 def test_a_rejection_never_repeats_a_value(value: str) -> None:
-    """Whatever the value, the detail is one of the fixed rules."""
+    """Whatever the value, the detail is the same rule."""
     for feature in SCHEMA.features:
-        if feature.type is FieldType.STRING:
+        if feature.type in (FieldType.STRING, FieldType.DATETIME):
             continue
-        for rejection in validate_rows(SCHEMA, [GOOD | {feature.name: value}], ["1"]).rejections:
-            rule = rejection.violations[0].rule
-            assert value not in rule.split()
-            assert rule.startswith("must ")
+        rules = {
+            rejection.detail
+            for text in (value, "another")
+            for rejection in validate_rows(SCHEMA, [GOOD | {feature.name: text}], ["1"]).rejections
+        }
+        assert len(rules) == 1
