@@ -3,13 +3,14 @@
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.models import set_model
 
 
 class Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Gives back, for each record, the dtype and the value of every column it was handed."""
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """One text per record."""
         columns = [
             [f"{name} {series.dtype} {value!r}" for value in series.tolist()]

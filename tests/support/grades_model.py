@@ -4,16 +4,15 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.models import set_model
 
 
 class Grades(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Points from a score, with a school's own curve; and a grade from the points."""
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """A DataFrame with the columns grade and points."""
-        import pandas as pd
-
         curve = np.where(model_input["school"] == "north", 1.01, 0.99)
         bonus = model_input["bonus"].fillna(0.0)
         points = np.tanh(model_input["score"] / 50.0) * 100 * curve + bonus

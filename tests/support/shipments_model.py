@@ -4,13 +4,14 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.models import set_model
 
 
 class Shipments(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """How long a parcel travels, from the day it was sent, its weight and its port."""
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:  # noqa: ARG002
         """A dict of arrays: floats, booleans, text and whole numbers."""
         weekend = model_input["sent"].dt.dayofweek.to_numpy() >= 5
         express = model_input["express"].to_numpy(dtype=bool)
