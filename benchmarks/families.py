@@ -10,6 +10,7 @@ not compiled is called through pyfunc by `score` too, always with its call width
 
 import argparse
 from collections.abc import Sequence
+from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print()
     print("| model | backend | difference | 1 record | 1,000 records | reasons |")
     print("|---|---|---|---|---|---|")
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch, chdir(scratch):  # MLflow puts artifacts there
         registry = Registry(f"sqlite:///{scratch}/mlflow.db")
         register(registry.tracking_uri)
         for model in zoo().values():

@@ -19,6 +19,7 @@ the ratios.
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     print(versions(PACKAGES))
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch, chdir(scratch):  # MLflow puts artifacts there
         for made in packaged(Path(scratch)):
             _print_model(made, options.seconds)
     return 0

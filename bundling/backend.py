@@ -8,14 +8,14 @@ from typing import get_args
 
 import onnx
 
-from bundling.compile import compile_model
 from bundling.config import ModelEntry
-from bundling.known_values import with_known_categories
+from bundling.graphs.model import compile_model
+from bundling.graphs.writer import FloatType, select_output
 from bundling.native import NativeModel, NotCompilable, classes_of, load_native
-from bundling.onnx_writer import FloatType, select_output
 from bundling.outputs import output_spec
-from bundling.parity import TOLERANCE, call_width, largest_difference, steady_call_width
-from bundling.refusals import computes, refused_nulls, survivors, without_nulls
+from bundling.parity.known_values import with_known_categories
+from bundling.parity.proof import TOLERANCE, call_width, largest_difference, steady_call_width
+from bundling.parity.refusals import computes, refused_nulls, survivors, without_nulls
 from bundling.source import ModelSource
 from scoring.backends.onnx import OnnxBackend
 from scoring.backends.pyfunc import PyfuncBackend, call_pyfunc, open_pyfunc, raw_names

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from bundling.config import ModelEntry
-from bundling.outlier_graph import isolation_forest_graph
-from bundling.parity import TOLERANCE, call_width, largest_difference
+from bundling.graphs.outlier import isolation_forest_graph
+from bundling.parity.proof import TOLERANCE, call_width, largest_difference
 from bundling.source import ModelSource, describe_outlier
 from scoring.backends.onnx import OnnxOutlierDetector, matrix
 from scoring.errors import BundleError, ConfigurationError

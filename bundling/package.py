@@ -21,9 +21,9 @@ from bundling.current import is_current
 from bundling.integrity import check_integrity
 from bundling.mlflow_door import opened, translated
 from bundling.outlier import CompiledOutlier, compile_outlier
-from bundling.parity import TOLERANCE, WIDTHS, parity_batch
+from bundling.parity.proof import TOLERANCE, WIDTHS, parity_batch
 from bundling.place import replacing
-from bundling.reasons import prepare_reasons
+from bundling.reasons.choice import prepare_reasons
 from bundling.reference import read_reference_rows, write_reference
 from bundling.registry import MODEL, RegisteredVersion, download, resolve
 from bundling.source import ModelSource, loading_failure, read_source

@@ -10,7 +10,7 @@ import pytest
 
 from bundling.config import Registry
 from bundling.mlflow_door import opened
-from bundling.parity import TOLERANCE, largest_difference
+from bundling.parity.proof import TOLERANCE, largest_difference
 from local_stack.population import read_records
 from scoring.backends.pyfunc import PyfuncBackend
 from scoring.bundle_schema import manifest_schema

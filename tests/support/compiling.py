@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pandas as pd
 
-from bundling.compile import compile_model
+from bundling.graphs.model import compile_model
+from bundling.graphs.writer import FloatType, select_output
 from bundling.native import native_model
-from bundling.onnx_writer import FloatType, select_output
-from bundling.parity import call_width, largest_difference, parity_batch
-from bundling.refusals import survivors
+from bundling.parity.proof import call_width, largest_difference, parity_batch
+from bundling.parity.refusals import survivors
 from scoring.backends.onnx import OnnxBackend
 from scoring.errors import ModelError
 from scoring.records import Column, RecordBatch

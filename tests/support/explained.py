@@ -12,11 +12,11 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from bundling.encoded_reasons import Served
-from bundling.margins import native_frame
 from bundling.native import native_model
-from bundling.parity import parity_batch
-from bundling.reasons import choose_reasons
+from bundling.parity.proof import parity_batch
+from bundling.reasons.choice import choose_reasons
+from bundling.reasons.encoded import Served
+from bundling.reasons.margins import native_frame
 from scoring.explainers import open_reasons
 from scoring.manifest import OutputColumn, OutputSpec, ReasonsSpec
 from scoring.model import Explainer

@@ -6,7 +6,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from bundling.trees import Tree
+from bundling.trees.ensemble import Tree
 
 
 def random_tree(rng: np.random.Generator, features: int, depth: int, targets: int = 1) -> Tree:

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from bundling.backend import ChosenBackend, choose_backend
 from bundling.config import ModelEntry
-from bundling.known_values import with_known_categories
-from bundling.parity import parity_batch
+from bundling.parity.known_values import with_known_categories
+from bundling.parity.proof import parity_batch
 from bundling.source import read_source
 from scoring.backends.onnx import OnnxBackend
 from scoring.errors import ConfigurationError, ModelError

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from bundling.native import NotCompilable
-from bundling.parity import TOLERANCE
+from bundling.parity.proof import TOLERANCE
 from scoring.backends.onnx import NULL_TEXT, text_cell
 from scoring.errors import ModelError
 from scoring.validation import validate_rows

@@ -22,9 +22,9 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
-from bundling.compile import compile_encoder, compile_model
+from bundling.graphs.model import compile_encoder, compile_model
 from bundling.native import NotCompilable, native_model
-from bundling.parity import TOLERANCE
+from bundling.parity.proof import TOLERANCE
 from scoring.errors import ModelError
 from scoring.schema import Schema
 from scoring.validation import validate_rows

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bundling.sampling_plan import baseline_record, permutations
+from bundling.reasons.sampling_plan import baseline_record, permutations
 from scoring.errors import BundleError, ModelError
 from scoring.explainers.parameters import write_parameters
 from scoring.explainers.sampling import SamplingExplainer, SamplingParameters, open_sampling

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bundling.shap_model import lightgbm_model, of_class
-from bundling.trees import Tree, TreeEnsemble
-from bundling.trees_reader import read_ensemble
+from bundling.reasons.shap_model import lightgbm_model, of_class
+from bundling.trees.ensemble import Tree, TreeEnsemble
+from bundling.trees.reader import read_ensemble
 from scoring.errors import BundleError, ModelError
 from scoring.explainers import open_reasons
 from scoring.explainers.lightgbm_library import load_library

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundling.parity import call_width, largest_difference, parity_batch, steady_call_width
+from bundling.parity.proof import call_width, largest_difference, parity_batch, steady_call_width
 from scoring.errors import BundleError
 from scoring.model import Backend
 from scoring.records import Column, RecordBatch

@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
-from bundling.reasons import prepare_reasons
+from bundling.reasons.choice import prepare_reasons
 from bundling.source import read_source
 from scoring.errors import ModelError
 from scoring.records import Column, RecordBatch

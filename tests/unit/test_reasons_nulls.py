@@ -13,9 +13,9 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from bundling.encoded_reasons import Served
 from bundling.native import native_model
-from bundling.reasons import choose_reasons
+from bundling.reasons.choice import choose_reasons
+from bundling.reasons.encoded import Served
 from scoring.explainers import open_reasons
 from scoring.schema import Schema
 from scoring.validation import validate_rows

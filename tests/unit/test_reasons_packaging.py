@@ -26,7 +26,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVR
 
-from bundling.margins import own_margins
+from bundling.reasons.margins import own_margins
 from tests.support.explained import (
     chosen_for,
     encoder,

@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from bundling.provenance import NotSeparable, check_groups, feature_groups
+from bundling.reasons.provenance import NotSeparable, check_groups, feature_groups
 from scoring.records import Column, RecordBatch
 from tests.support.explained import numbers_batch
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bundling.parity import parity_batch
-from bundling.refusals import refused_nulls, scorable, survivors, without_nulls
+from bundling.parity.proof import parity_batch
+from bundling.parity.refusals import refused_nulls, scorable, survivors, without_nulls
 from scoring.errors import ModelError
 from scoring.records import Column, RecordBatch
 from scoring.schema import Schema

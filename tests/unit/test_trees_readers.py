@@ -13,8 +13,8 @@ from sklearn import ensemble, tree
 from sklearn.linear_model import LogisticRegression
 
 from bundling.native import NotCompilable
-from bundling.trees import Tree, TreeEnsemble, renumbered
-from bundling.trees_reader import is_tree_ensemble, read_ensemble
+from bundling.trees.ensemble import Tree, TreeEnsemble, renumbered
+from bundling.trees.reader import is_tree_ensemble, read_ensemble
 
 LGBM: dict[str, Any] = {"n_estimators": 15, "verbose": -1, "n_jobs": 1}
 XGB: dict[str, Any] = {"n_estimators": 15, "max_depth": 4, "n_jobs": 1}

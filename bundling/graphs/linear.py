@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bundling.link_graph import labels, logistic_pair, softmax
-from bundling.onnx_writer import GraphWriter
+from bundling.graphs.link import labels, logistic_pair, softmax
+from bundling.graphs.writer import GraphWriter
 
 
 def linear_outputs(writer: GraphWriter, encoded: str, model: Any) -> Mapping[str, str] | None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from bundling.conversion import Conversion, is_null, is_text, joined
+from bundling.graphs.conversion import Conversion, is_null, is_text, joined
+from bundling.graphs.writer import GraphWriter
 from bundling.native import NotCompilable
-from bundling.onnx_writer import GraphWriter
 from scoring.backends.onnx import NULL_TEXT
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bundling.trees import Tree, TreeEnsemble
+from bundling.trees.ensemble import Tree, TreeEnsemble
 
 _MISSING_NAN: Final = 8
 _MISSING_LEFT: Final = 2

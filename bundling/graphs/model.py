@@ -11,14 +11,14 @@ from typing import Any, Final
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from bundling.conversion import Conversion
-from bundling.guard_graph import refuse_nulls, refuse_overflow
-from bundling.linear_graph import linear_outputs
+from bundling.graphs.conversion import Conversion
+from bundling.graphs.guard import refuse_nulls, refuse_overflow
+from bundling.graphs.linear import linear_outputs
+from bundling.graphs.skl2onnx_door import convert
+from bundling.graphs.trees import ensemble_outputs
+from bundling.graphs.writer import FloatType, GraphWriter, make_model, matrix_inputs, set_opsets
 from bundling.native import NativeModel, NotCompilable
-from bundling.onnx_writer import FloatType, GraphWriter, make_model, matrix_inputs, set_opsets
-from bundling.skl2onnx_graph import convert
-from bundling.tree_graph import ensemble_outputs
-from bundling.trees_reader import is_tree_ensemble, read_ensemble
+from bundling.trees.reader import is_tree_ensemble, read_ensemble
 from scoring.backends.onnx import has_text_nulls
 from scoring.schema import FieldType, Schema
 

@@ -9,15 +9,21 @@ import onnx
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from bundling.compile import compile_encoder
-from bundling.margins import LinearMargin, linear_margin, native_frame, own_margins, sum_tolerance
+from bundling.graphs.model import compile_encoder
 from bundling.native import NativeModel, classes_of
-from bundling.parity import TOLERANCE
-from bundling.provenance import check_groups, feature_groups
-from bundling.reasons_proof import NotProven, prove_score, prove_steady, prove_sums, spread
-from bundling.shap_model import lightgbm_model, of_class
-from bundling.trees import TreeEnsemble
-from bundling.trees_reader import read_ensemble
+from bundling.parity.proof import TOLERANCE
+from bundling.reasons.margins import (
+    LinearMargin,
+    linear_margin,
+    native_frame,
+    own_margins,
+    sum_tolerance,
+)
+from bundling.reasons.proof import NotProven, prove_score, prove_steady, prove_sums, spread
+from bundling.reasons.provenance import check_groups, feature_groups
+from bundling.reasons.shap_model import lightgbm_model, of_class
+from bundling.trees.ensemble import TreeEnsemble
+from bundling.trees.reader import read_ensemble
 from scoring.explainers import open_reasons
 from scoring.explainers.encoded import Encoding
 from scoring.explainers.linear import LinearParameters

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundling.native import NotCompilable
-from bundling.trees import Link, Tree, TreeEnsemble
+from bundling.trees.ensemble import Link, Tree, TreeEnsemble
 
 
 def read_sklearn(estimator: Any) -> TreeEnsemble:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bundling.parity import TOLERANCE, call_width, largest_difference
+from bundling.parity.proof import TOLERANCE, call_width, largest_difference
 from scoring.errors import BundleError, ModelError
 from scoring.model import Explainer
 from scoring.records import Column, RecordBatch
@@ -19,7 +19,7 @@ class NotProven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Explained:
-    """An explainer as a backend, for the proofs of `bundling.parity`."""
+    """An explainer as a backend, for the proofs of `bundling.parity.proof`."""
 
     explainer: Explainer
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bundling.parity_edges import edge_cases
+from bundling.parity.edges import edge_cases
 from scoring.errors import BundleError
 from scoring.model import Backend
 from scoring.parallel import compute

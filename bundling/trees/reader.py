@@ -1,10 +1,10 @@
-"""Any tree ensemble that trilane reads, in the one form of `bundling.trees`."""
+"""Any tree ensemble that trilane reads, in the one form of `bundling.trees.ensemble`."""
 
 from collections.abc import Callable
 from typing import Any
 
 from bundling.native import NotCompilable
-from bundling.trees import TreeEnsemble
+from bundling.trees.ensemble import TreeEnsemble
 
 
 def read_ensemble(estimator: Any) -> TreeEnsemble:
@@ -23,14 +23,14 @@ def read_ensemble(estimator: Any) -> TreeEnsemble:
 def _reader(estimator: Any) -> Callable[[Any], TreeEnsemble]:
     libraries = _libraries(estimator)
     if "xgboost" in libraries:
-        from bundling.trees_xgboost import read_xgboost
+        from bundling.trees.xgboost_trees import read_xgboost
 
         return read_xgboost
     if "lightgbm" in libraries:
-        from bundling.trees_lightgbm import read_lightgbm
+        from bundling.trees.lightgbm_trees import read_lightgbm
 
         return read_lightgbm
-    from bundling.trees_sklearn import read_sklearn
+    from bundling.trees.sklearn_trees import read_sklearn
 
     return read_sklearn
 
@@ -43,6 +43,6 @@ def is_tree_ensemble(estimator: Any) -> bool:
     """Whether it is of a kind that `read_ensemble` knows, though perhaps not in every form."""
     if _libraries(estimator) & {"xgboost", "lightgbm"}:
         return True
-    from bundling.trees_sklearn import sklearn_reader
+    from bundling.trees.sklearn_trees import sklearn_reader
 
     return sklearn_reader(estimator) is not None

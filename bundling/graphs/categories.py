@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bundling.category_codes import CategoryGroup, CodeBlock
-from bundling.conversion import Conversion, is_null, is_text, joined
+from bundling.graphs.category_codes import CategoryGroup, CodeBlock
+from bundling.graphs.conversion import Conversion, is_null, is_text, joined
+from bundling.graphs.writer import GraphWriter
 from bundling.native import NotCompilable
-from bundling.onnx_writer import GraphWriter
 
 
 def encoder_width(encoder: Any) -> int:

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
-from bundling.conversion import Conversion
-from bundling.converters import converters
+from bundling.graphs.conversion import Conversion
+from bundling.graphs.converters import converters
+from bundling.graphs.writer import OPSET, matrix_inputs, set_opsets, tensor
 from bundling.native import NotCompilable
-from bundling.onnx_writer import OPSET, matrix_inputs, set_opsets, tensor
 from scoring.schema import Schema
 
 _ML_OPSET: Final = 3

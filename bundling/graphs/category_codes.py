@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from bundling.conversion import Conversion
+from bundling.graphs.conversion import Conversion
+from bundling.graphs.writer import GraphWriter
 from bundling.native import NotCompilable
-from bundling.onnx_writer import GraphWriter
 
 CodeBlock = tuple[NDArray[np.float64], bool]
 """One column's codes (categories + 1, outputs), the last row for an unknown category; and whether

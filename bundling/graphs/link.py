@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bundling.onnx_writer import GraphWriter
+from bundling.graphs.writer import GraphWriter
 
 
 def logistic_pair(writer: GraphWriter, margins: str, mirrored: bool) -> str:

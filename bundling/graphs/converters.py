@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from bundling.category_graph import encoded_categories, encoder_width
-from bundling.conversion import Conversion, Converter, ShapeCalculator
-from bundling.imputer_graph import imputed, set_imputer_type
-from bundling.onnx_writer import GraphWriter
-from bundling.polynomial_graph import polynomials
+from bundling.graphs.categories import encoded_categories, encoder_width
+from bundling.graphs.conversion import Conversion, Converter, ShapeCalculator
+from bundling.graphs.imputer import imputed, set_imputer_type
+from bundling.graphs.polynomial import polynomials
+from bundling.graphs.writer import GraphWriter
 
 _Write = Callable[[GraphWriter, Any, Conversion], str]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundling.native import NotCompilable
-from bundling.trees import Link, Tree, TreeEnsemble, renumbered
+from bundling.trees.ensemble import Link, Tree, TreeEnsemble, renumbered
 
 _LINKS: Final[Mapping[str, Link]] = {
     "binary:logistic": "logistic",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from bundling.onnx_writer import FloatType, GraphWriter
+from bundling.graphs.writer import FloatType, GraphWriter
 from scoring.backends.onnx import text_cell
 
 Converter = Callable[[Any, Any, Any], None]

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from bundling.native import NotCompilable
-from bundling.trees import Link, Tree, TreeEnsemble
+from bundling.trees.ensemble import Link, Tree, TreeEnsemble
 
 _LINKS: Final[Mapping[str, Link]] = {
     "binary": "logistic",

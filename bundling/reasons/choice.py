@@ -12,12 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from bundling.encoded_reasons import Served, explain_encoded
 from bundling.native import NativeModel, NotCompilable, load_native
-from bundling.provenance import NotSeparable
-from bundling.reasons_proof import NotProven, prove_steady, prove_sums, spread
-from bundling.refusals import survivors
-from bundling.sampling_plan import baseline_record, permutations
+from bundling.parity.refusals import survivors
+from bundling.reasons.encoded import Served, explain_encoded
+from bundling.reasons.proof import NotProven, prove_steady, prove_sums, spread
+from bundling.reasons.provenance import NotSeparable
+from bundling.reasons.sampling_plan import baseline_record, permutations
 from bundling.source import ModelSource
 from scoring.errors import BundleError, ModelError
 from scoring.explainers.parameters import write_parameters

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from bundling.conversion import Conversion, joined
-from bundling.onnx_writer import GraphWriter
+from bundling.graphs.conversion import Conversion, joined
+from bundling.graphs.writer import GraphWriter
 
 
 def polynomials(writer: GraphWriter, operator: Any, conversion: Conversion) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from bundling.link_graph import both_shares, labels, logistic, logistic_pair, softmax
+from bundling.graphs.link import both_shares, labels, logistic, logistic_pair, softmax
+from bundling.graphs.writer import GraphWriter, tensor
 from bundling.native import NotCompilable
-from bundling.onnx_writer import GraphWriter, tensor
-from bundling.trees import Tree, TreeEnsemble
+from bundling.trees.ensemble import Tree, TreeEnsemble
 
 
 def ensemble_outputs(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from bundling.onnx_writer import GraphWriter
+from bundling.graphs.writer import GraphWriter
 from scoring.backends.onnx import NULL_TEXT
 from scoring.schema import FieldType, Schema
 

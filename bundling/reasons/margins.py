@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bundling.parity import TOLERANCE
+from bundling.parity.proof import TOLERANCE
 from scoring.records import RecordBatch
 from scoring.schema import Schema
 

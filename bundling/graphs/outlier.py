@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
-from bundling.onnx_writer import GraphWriter, make_model
-from bundling.tree_graph import ensemble_margins
-from bundling.trees import TreeEnsemble
-from bundling.trees_sklearn import sklearn_tree
+from bundling.graphs.trees import ensemble_margins
+from bundling.graphs.writer import GraphWriter, make_model
+from bundling.trees.ensemble import TreeEnsemble
+from bundling.trees.sklearn_trees import sklearn_tree
 
 
 def isolation_forest_graph(forest: Any) -> ModelProto:

@@ -1,0 +1,1 @@
+"""A registered estimator as ONNX graphs shaped for serving."""

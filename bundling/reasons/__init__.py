@@ -1,0 +1,1 @@
+"""Choose and prepare how a bundle explains its scores."""

@@ -1,0 +1,1 @@
+"""Tree ensembles in one form, whatever library grew them."""
