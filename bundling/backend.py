@@ -14,7 +14,7 @@ from bundling.graphs.writer import FloatType, select_output
 from bundling.native import NativeModel, NotCompilable, classes_of, load_native
 from bundling.outputs import output_spec
 from bundling.parity.known_values import with_known_categories
-from bundling.parity.proof import TOLERANCE, call_width, largest_difference, steady_call_width
+from bundling.parity.proof import PYFUNC_CALLS, TOLERANCE, call_width, largest_difference
 from bundling.parity.refusals import computes, refused_nulls, survivors, without_nulls
 from bundling.source import ModelSource
 from scoring.backends.onnx import OnnxBackend
@@ -73,7 +73,7 @@ def choose_backend(
         if compiled:
             spec, difference = _best(compiled, work)
             return ChosenBackend(spec, output, len(proof.batch), difference)
-    width = steady_call_width(registered, proof.batch)
+    width = call_width(registered, proof.batch, PYFUNC_CALLS)
     path = source.directory.relative_to(work).as_posix()
     spec = BackendSpec("pyfunc", path, call_width=width, reason=reason)
     return ChosenBackend(spec, output, len(proof.batch), 0.0)

@@ -25,6 +25,10 @@ CALL_WIDTH: Final = 32
 """Rows per call for a backend whose scores depend on the batch size: for scikit-learn a call of 32
 rows costs about what a call of one does."""
 
+PYFUNC_CALLS: Final = 300
+"""Batches of each size that are tried with a model that is not compiled: each call takes a
+millisecond at least, and some take fifty."""
+
 PARITY_RECORDS: Final = 2000
 
 _NULLS: Final = 0.1
@@ -56,17 +60,24 @@ def largest_difference(expected: Mapping[str, Column], actual: Mapping[str, Colu
     return largest
 
 
-def call_width(backend: Backend, batch: RecordBatch) -> int | None:
-    """How many rows every call of a compiled backend must have for a record to get the same bits in
-    any batch; None when any number does.
+def call_width(backend: Backend, batch: RecordBatch, most_calls: int | None = None) -> int | None:
+    """How many rows every call of a backend must have for a record to get the same bits in any
+    batch; None when any number does.
 
     Every record is computed alone and among others, because vectorised code treats the rest of a
-    batch that fills no register differently. Raises BundleError when no width is steady.
+    batch that fills no register differently. With `most_calls`, of each size no more than that many
+    batches, spread over all records. Raises BundleError when no width is steady.
     """
     whole = backend.compute(batch)
-    if all(_identical(whole, _in_parts(backend, batch, width)) for width in WIDTHS):
-        return None
-    return steady_call_width(backend, batch)
+    for width in WIDTHS:
+        count = len(batch)
+        if most_calls is not None:
+            count = min(count, most_calls * width)
+        some = np.linspace(0, len(batch) - 1, count).astype(np.intp)
+        expected = {name: column[some] for name, column in whole.items()}
+        if not _identical(expected, _in_parts(backend, batch.take(some), width)):
+            return steady_call_width(backend, batch)
+    return None
 
 
 def steady_call_width(backend: Backend, batch: RecordBatch) -> int:

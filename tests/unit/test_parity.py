@@ -1,5 +1,6 @@
 """Packaging's proof of identical bits: what passes, what gets a call width, what is refused."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,19 @@ class RowByRow:
     def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
         """Twice x."""
         return {"y": batch.columns[0] * 2}
+
+
+class Counting(RowByRow):
+    """Remembers the records of every call."""
+
+    def __init__(self) -> None:
+        """None so far."""
+        self.calls: list[tuple[str, ...]] = []
+
+    def compute(self, batch: RecordBatch) -> Mapping[str, Column]:
+        """Twice x."""
+        self.calls.append(batch.record_ids)
+        return super().compute(batch)
 
 
 class DependsOnSize(RowByRow):
@@ -62,9 +76,23 @@ def batch() -> RecordBatch:
     ("backend", "width"),
     [(RowByRow(), None), (DependsOnSize(), 32), (DependsOnNeighbours(), 1)],
 )
-def test_the_call_width_a_backend_needs(backend: Backend, width: int | None) -> None:
+@pytest.mark.parametrize("most_calls", [None, 5])
+def test_the_call_width_a_backend_needs(
+    backend: Backend, width: int | None, most_calls: int | None
+) -> None:
     """None when any size gives the same bits, else the largest width that does."""
-    assert call_width(backend, batch()) == width
+    assert call_width(backend, batch(), most_calls) == width
+
+
+def test_a_slow_model_is_tried_in_few_batches_of_each_size() -> None:
+    """Which are spread over all records, the first and the last among them."""
+    backend = Counting()
+    whole = batch()
+    assert call_width(backend, whole, most_calls=5) is None
+    sizes = Counter(len(ids) for ids in backend.calls)
+    assert max(sizes.values()) <= 5
+    alone = [ids[0] for ids in backend.calls if len(ids) == 1]
+    assert (alone[0], alone[-1]) == (whole.record_ids[0], whole.record_ids[-1])
 
 
 def test_a_model_that_does_not_repeat_itself_is_refused() -> None:
