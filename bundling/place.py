@@ -5,6 +5,8 @@ on a file system that cannot exchange two directories, for an instant `.NAME.<id
 Whatever a packager that was killed left of them is put right by the next one.
 """
 
+import atexit
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -39,8 +41,7 @@ def held(destination: Path) -> Iterator[None]:
             _recover(destination)
         yield
     finally:
-        lock.unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
-        os.close(descriptor)
+        _unlocked(descriptor, lock)
 
 
 @contextmanager
@@ -59,6 +60,11 @@ def replacing(destination: Path) -> Iterator[Path]:
             yield work
             _flush(work)
             _put_in_place(work, destination)
+    except BaseException:
+        # A download may go on in threads of its own, and make the directory anew. They have ended
+        # when the interpreter calls what is registered here.
+        atexit.register(shutil.rmtree, work, ignore_errors=True)
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -91,10 +97,19 @@ def _locked(lock: Path) -> int:
                 f"{lock} is held by {holder}, which is packaging the same model; wait for it, or "
                 "give another --output"
             ) from None
-        except BaseException:
-            os.close(descriptor)
+        except BaseException:  # an interruption may come at any moment, and leaves no lock
+            _unlocked(descriptor, lock)
             raise
         os.close(descriptor)  # its holder removed it before we had it
+
+
+def _unlocked(descriptor: int, lock: Path) -> None:
+    """Remove the lock if it is ours: while it is held, so that nobody else's is removed."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same_file(descriptor, lock):
+            lock.unlink()
+    os.close(descriptor)
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
