@@ -16,8 +16,10 @@ from batch_scorer.run import Clock, Run, RunSpec
 from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
 from batch_scorer.settings import BatchSettings
 from scoring.errors import ConfigurationError
+from scoring.model import ModelBundle
 from scoring.model_document import model_identity
 from scoring.model_loader import load_model
+from scoring.schema import FieldType
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def run_job(settings: BatchSettings, clock: Clock) -> str:
     files = find_inputs(source)
     threads = settings.threads or available_cpus()
     model = load_model(settings.bundle, started, threads)
+    _check_record_id(settings, model)
     if settings.reasons:
         model.require_explainer()
     log = ParquetInferenceLog(open_storage(settings.storage_url, secret), model)
@@ -64,6 +67,17 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _check_record_id(settings: BatchSettings, model: ModelBundle) -> None:
+    """A feature can be the id too, if every value of it can be one."""
+    for feature in model.schema.features:
+        usable = feature.type in (FieldType.STRING, FieldType.INTEGER, FieldType.LONG)
+        if feature.name == settings.record_id_column and not usable:
+            raise ConfigurationError(
+                f"the record id column '{feature.name}' is a feature of type {feature.type}, which "
+                "cannot identify a record; name another column by --record-id-column"
+            )
 
 
 def _check_apart(source: Storage, output: Storage) -> None:

@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seconds", type=float, default=1.0, help="Time for each contestant at each size."
     )
     options = parser.parse_args(argv)
+    os.environ["OMP_NUM_THREADS"] = str(CPUS)
     print(versions(PACKAGES))
     with TemporaryDirectory() as scratch, chdir(scratch):  # MLflow puts artifacts there
         for made in packaged(Path(scratch)):
@@ -98,7 +99,10 @@ class _Contestants:
 
     def __init__(self, made: BenchModel, model: ModelBundle) -> None:
         import mlflow.pyfunc
+        import threadpoolctl  # type: ignore[import-untyped]
 
+        # Packaging keeps this process to one thread, as the lanes do with pyfunc; peers get all.
+        threadpoolctl.threadpool_limits(CPUS)
         self._made = made
         self._model = model
         self._pyfunc = mlflow.pyfunc.load_model(str(made.bundle / "model"))

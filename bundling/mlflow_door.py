@@ -21,6 +21,7 @@ SQLITE = "sqlite:///"
 # MLflow reports usage to its makers and retries a dead server for minutes unless told otherwise.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_NUM_THREADS": "1",  # as in the lanes, so that what is proved here holds there
     "DO_NOT_TRACK": "true",
     "MLFLOW_CONFIGURE_LOGGING": "false",  # its lines then look like all others
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

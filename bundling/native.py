@@ -32,7 +32,7 @@ def load_native(source: ModelSource) -> NativeModel:
         if flavor in source.flavors:
             try:
                 return native_model(load(source.directory))
-            except Exception as error:  # a library may raise anything while it loads
+            except (Exception, SystemExit) as error:  # a library may raise anything while it loads
                 reason = f"{flavor} cannot load the model: {type(error).__name__}"
                 raise NotCompilable(reason) from error
     raise NotCompilable("only models logged as scikit-learn, XGBoost or LightGBM are compiled")
@@ -54,8 +54,8 @@ def native_model(estimator: Any) -> NativeModel:
 def classes_of(native: NativeModel) -> list[Any] | None:
     """The labels of a classifier, in the order of its probabilities; None for anything else."""
     classes = getattr(native.final, "classes_", None)
-    if classes is None or getattr(classes, "ndim", 1) != 1:
-        return None
+    if classes is None or isinstance(classes, list) or getattr(classes, "ndim", 1) != 1:
+        return None  # a list has the classes of several outputs
     return [label.item() if hasattr(label, "item") else label for label in classes]
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from bundling.config import ModelEntry
-from scoring.errors import BundleError
+from scoring.errors import BundleError, ConfigurationError
 from scoring.schema import Schema
 
 REFERENCE_PATH = "trilane/reference/reference.parquet"
@@ -41,8 +41,18 @@ class ModelSource:
         return self.examples[0] if self.examples else None
 
     def schema(self, entry: ModelEntry) -> Schema:
-        """The schema that the bundle will have. Raises BundleError for an unusable signature."""
-        return Schema.from_signature(self.inputs, entry.ignored_fields, self.example)
+        """The schema that the bundle will have.
+
+        Raises BundleError for an unusable signature, ConfigurationError for an ignored field that
+        the model uses.
+        """
+        schema = Schema.from_signature(self.inputs, entry.ignored_fields, self.example)
+        used = sorted(set(entry.ignored_fields).intersection(schema.names))
+        if used:
+            raise ConfigurationError(
+                f"models.json: {entry.name}: ignored_fields names '{used[0]}', which the model uses"
+            )
+        return schema
 
     @property
     def reference(self) -> Path | None:
@@ -120,7 +130,8 @@ def loading_failure(error: BaseException, directory: Path) -> str:
             f"install the package that holds it{_stated_requirements(directory)}"
         )
     repair = "; if its files are damaged or incomplete, log the model and register it again"
-    return f"{error}{repair if 'cannot load' in str(error) else ''}"
+    said = str(error).rstrip(".")
+    return f"{said}{repair if 'cannot load' in said else ''}"
 
 
 def _stated_requirements(directory: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.errors import ModelError
 from scoring.model import Explainer, ModelBundle
 from scoring.records import Reasons, RecordBatch
 
@@ -22,6 +23,8 @@ def top_reasons(model: ModelBundle, batch: RecordBatch, count: int) -> Reasons:
     `batch` is not empty. Raises ModelError, ReasonsUnavailable.
     """
     contributions = _contributions(model.require_explainer(), batch, model.workers)
+    if not np.isfinite(contributions).all():
+        raise ModelError("a contribution is not a finite number")
     places = strongest(contributions, count)
     return Reasons(model.schema.names, places, np.take_along_axis(contributions, places, axis=1))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from bundling.graphs.writer import GraphWriter
+from bundling.graphs.writer import GraphWriter, tensor
 from scoring.backends.onnx import NULL_TEXT
 from scoring.schema import FieldType, Schema
 
@@ -20,6 +20,16 @@ def refuse_overflow(writer: GraphWriter, encoded: str) -> str:
     narrow = writer.node("Cast", [encoded], to=TensorProto.FLOAT)
     zeros = _cell_unless(writer, writer.node("IsInf", [narrow]), 0.0, np.float64)
     return writer.node("Add", [encoded, zeros])
+
+
+def refuse_not_finite(writer: GraphWriter, encoded: str) -> str:
+    """`encoded` (n, width) float64, and a failure on a row with a number that is not finite."""
+    width = writer.node("Shape", [encoded], start=1)
+    shape = writer.node("Concat", [width, writer.constant([1], np.int64)], axis=0)
+    zeros = writer.node("ConstantOfShape", [shape], value=tensor([0.0]))
+    nothing = writer.node("MatMul", [encoded, zeros])  # infinity times zero is no number
+    cell = _cell_unless(writer, writer.node("IsNaN", [nothing]), 0.0, np.float64)
+    return writer.node("Add", [encoded, cell])
 
 
 def refuse_nulls(model: ModelProto, schema: Schema, names: Sequence[str]) -> None:

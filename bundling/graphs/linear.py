@@ -50,7 +50,7 @@ def _probabilities(writer: GraphWriter, encoded: str, model: Any) -> Mapping[str
         found = logistic_pair(writer, scores, mirrored=True)
     else:
         found = softmax(writer, scores, count)
-    return {"probabilities": found, "labels": labels(writer, found, model.classes_)}
+    return {"probabilities": found, "labels": labels(writer, scores, model.classes_)}
 
 
 def _margins(writer: GraphWriter, encoded: str, model: Any) -> tuple[str, int]:

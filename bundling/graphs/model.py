@@ -12,7 +12,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from bundling.graphs.conversion import Conversion
-from bundling.graphs.guard import refuse_nulls, refuse_overflow
+from bundling.graphs.guard import refuse_not_finite, refuse_nulls, refuse_overflow
 from bundling.graphs.linear import linear_outputs
 from bundling.graphs.skl2onnx_door import convert
 from bundling.graphs.trees import ensemble_outputs
@@ -40,7 +40,7 @@ def compile_model(
 
 def _unguarded(native: NativeModel, schema: Schema, float_type: FloatType) -> ModelProto:
     writer = GraphWriter()
-    outputs = _final_outputs(writer, native, schema)
+    outputs = _final_outputs(writer, native, schema, float_type)
     if outputs is None:
         return convert(native.estimator, schema, _conversion(schema, float_type))
     model = compile_encoder(native, schema, float_type=float_type)
@@ -91,7 +91,7 @@ def compile_encoder(
 
 
 def _final_outputs(
-    writer: GraphWriter, native: NativeModel, schema: Schema
+    writer: GraphWriter, native: NativeModel, schema: Schema, float_type: FloatType
 ) -> Mapping[str, str] | None:
     """The nodes after `encoded`; None for an estimator that is left to skl2onnx."""
     if is_tree_ensemble(native.final):
@@ -103,7 +103,11 @@ def _final_outputs(
         if _refuses_overflow(native.final) and ensemble.float32 and _has_doubles(schema):
             encoded = refuse_overflow(writer, encoded)
         return ensemble_outputs(writer, encoded, ensemble)
-    return linear_outputs(writer, ENCODED, native.final)
+    encoded = ENCODED
+    wide = float_type == "double" and any(f.type is FieldType.DOUBLE for f in schema.features)
+    if wide and native.encoder is not None:  # a scaler may make infinity of a large number
+        encoded = refuse_not_finite(writer, encoded)
+    return linear_outputs(writer, encoded, native.final)
 
 
 def _has_doubles(schema: Schema) -> bool:

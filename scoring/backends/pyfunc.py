@@ -1,6 +1,7 @@
 """Any MLflow model, through `mlflow.pyfunc`: the only lane code that imports MLflow and pandas."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,6 @@ class PyfuncBackend:
 
 def open_pyfunc(model_directory: Path) -> Any:
     """The loaded `mlflow.pyfunc.PyFuncModel`. Raises BundleError."""
-    # One thread, so that sums are always made in the same order; both are read at first import.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
@@ -59,9 +59,22 @@ def open_pyfunc(model_directory: Path) -> Any:
             "this bundle was not compiled and needs MLflow: install the extra 'pyfunc'"
         ) from error
     try:
-        return mlflow.pyfunc.load_model(str(model_directory))
-    except Exception as error:  # a model may raise anything while it loads
+        model = mlflow.pyfunc.load_model(str(model_directory))
+    except (Exception, SystemExit) as error:  # a model may raise anything while it loads
         raise BundleError(f"MLflow cannot load the model in {model_directory}: {error}") from error
+    _use_one_thread()
+    return model
+
+
+def _use_one_thread() -> None:
+    """Sums are then always made in the same order, whatever number of processors a pod sees.
+
+    The environment speaks to libraries that are loaded later, this to those that are: NumPy's
+    linear algebra is, before anybody could set a variable for it.
+    """
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    threadpoolctl.threadpool_limits(limits=1)
 
 
 def call_pyfunc(model: Any, schema: Schema, batch: RecordBatch) -> Any:
@@ -70,8 +83,10 @@ def call_pyfunc(model: Any, schema: Schema, batch: RecordBatch) -> Any:
     Raises ModelError without the model's own words, which may quote the input.
     """
     try:
-        return model.predict(_frame(schema, batch))
-    except Exception as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they may quote the input too
+            return model.predict(_frame(schema, batch))
+    except (Exception, SystemExit) as error:
         raise ModelError(f"the model failed: {type(error).__name__}") from None
 
 

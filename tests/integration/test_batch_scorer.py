@@ -351,6 +351,13 @@ def test_the_output_cannot_lie_in_the_input(bundle: Path, tmp_path: Path, output
         job(bundle, str(tmp_path), output=f"{tmp_path}/{output}")
 
 
+def test_a_number_with_a_fraction_cannot_be_the_record_id(bundle: Path, tmp_path: Path) -> None:
+    """The feature x of the model is named as the id column: no record is tried."""
+    open_storage(str(tmp_path)).write("in/a.jsonl", b"")
+    with pytest.raises(ConfigurationError, match="'x' is a feature of type double"):
+        job(bundle, str(tmp_path), record_id_column="x")
+
+
 @pytest.mark.azurite
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 def test_a_run_in_azure_storage(bundle: Path) -> None:

@@ -237,3 +237,28 @@ def test_a_forest_refuses_what_float32_cannot_hold(tmp_path: Path) -> None:
         taken.backend.compute(batch)["output_1"]
         == boosted.predict_proba(pd.DataFrame([huge]))[:, 1]
     )
+
+
+@pytest.mark.parametrize(
+    ("final", "kind", "method"),
+    [
+        (linear_model.LogisticRegression(), "two", "predict_proba"),
+        (linear_model.LogisticRegression(), "three", "predict"),
+        (linear_model.Ridge(), "value", "predict"),
+        (svm.LinearSVC(random_state=0), "two", "predict"),
+    ],
+)
+def test_a_linear_model_refuses_what_its_scaler_cannot_hold(
+    tmp_path: Path, final: Any, kind: str, method: str
+) -> None:
+    """A double that becomes infinite behind the scaler; the records beside it are computed."""
+    frame = people()[["x", "y"]] / 10
+    model = make_pipeline(StandardScaler(), final).fit(frame, target(kind))
+    huge = {"x": 1.7e308, "y": 0.0}
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"infinity|too large"):
+        getattr(model, method)(pd.DataFrame([huge]))
+    compiled = compile_fitted(model, frame, tmp_path, method=method)
+    rows = validate_rows(compiled.schema, [huge, {"x": 1.0, "y": 0.0}], ["huge", "good"]).batch
+    with pytest.raises(ModelError):
+        compiled.backend.compute(rows.slice(0, 1))
+    assert len(compiled.backend.compute(rows.slice(1, 2))["output_0"]) == 1

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from bundling.native import NotCompilable, classes_of, load_native, native_model
 from bundling.source import ModelSource, read_source
@@ -58,6 +59,9 @@ def test_labels_are_plain_values() -> None:
     whole = classes_of(native_model(LogisticRegression().fit(FRAME, FRAME["a"] > 20)))
     assert whole == [False, True]
     assert classes_of(native_model(Ridge().fit(FRAME, FRAME["a"]))) is None
+    both = np.column_stack([FRAME["a"] > 20, FRAME["a"] > 10])
+    several = native_model(DecisionTreeClassifier().fit(FRAME, both))
+    assert classes_of(several) is None
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's, none of ours

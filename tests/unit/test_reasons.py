@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring.errors import ReasonsUnavailable
+from scoring.errors import ModelError, ReasonsUnavailable
 from scoring.model import Explanation, ModelBundle
 from scoring.reasons import strongest
 from scoring.records import RecordBatch
@@ -66,6 +66,13 @@ def test_no_more_reasons_than_features(tmp_path: Path) -> None:
         scored = score(model, batch_of(model, 3).slice(0, count), reasons=9)
         assert scored.reasons is not None
         assert scored.reasons.contributions.shape == (count, 4)
+
+
+def test_contributions_that_are_no_finite_numbers_are_no_reasons(tmp_path: Path) -> None:
+    """JSON has no infinity; the model error says nothing of the record."""
+    model = toy(tmp_path / "toy", 0.0, np.inf, 0.0, 0.0)
+    with pytest.raises(ModelError, match="not a finite number"):
+        score(model, batch_of(model, 2), reasons=1)
 
 
 def test_a_model_without_reasons_says_why(tmp_path: Path) -> None:
