@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -84,6 +84,7 @@ def test_a_model_without_reasons_says_why(tmp_path: Path) -> None:
             score(model, batch_of(model, 1).slice(0, count), reasons=1)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 12).flatmap(
         lambda width: st.lists(
