@@ -1,5 +1,6 @@
 """From a bundle directory to a model that is ready to score: the one loader of all lanes."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +72,10 @@ def _warm_up(bundle: Path, model: ModelBundle) -> None:
     if valid.rejections:
         raise BundleError(f"{bundle}: the example does not fit the model's own signature")
     try:
-        score(model, valid.batch, 0 if model.explainer is None else 1)
+        score(model, valid.batch)
     except ModelError as error:
         raise BundleError(f"{bundle}: the model cannot score its own example: {error}") from error
+    if model.explainer is not None:
+        # A record that cannot be explained is no reason to refuse the bundle.
+        with contextlib.suppress(ModelError):
+            model.explainer.explain(valid.batch)

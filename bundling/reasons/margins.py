@@ -50,7 +50,6 @@ def own_margins(estimator: Any, encoded: Any, scale: str) -> NDArray[np.float64]
     """What the estimator's library says of an encoded matrix: (records, targets), and two targets
     where it gives probabilities of two classes.
 
-
     Not finite where the score is none. May raise whatever the library does.
     """
     kind = type(estimator)

@@ -103,8 +103,9 @@ class EncodedExplainer:
         )
 
     def _part(self, batch: RecordBatch) -> Explanation:
-        base, terms = self._terms.terms(self._encoding.encode(batch))
-        contributions = self._encoding.by_feature(terms)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks for finite numbers
+            base, terms = self._terms.terms(self._encoding.encode(batch))
+            contributions = self._encoding.by_feature(terms)
         if len(base) == 1:
             return Explanation(np.full(len(batch), base[0]), contributions[:, 0])
         highest: NDArray[np.intp] = np.argmax(base + contributions.sum(axis=2), axis=1)

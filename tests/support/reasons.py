@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from scoring.errors import ModelError
+from scoring.explainers.linear import LinearParameters
 from scoring.explainers.parameters import write_parameters
 from scoring.explainers.sampling import SamplingParameters
 from scoring.manifest import (
@@ -74,9 +75,23 @@ def expected_reasons(record: dict[str, Any], count: int) -> list[dict[str, Any]]
 def add_sampling(bundle: Path) -> Path:
     """Give a toy bundle on disk reasons by sampling, and seal it again."""
     every = [list(order) for order in permutations(range(4))]
-    write_parameters(bundle / "reasons.json", SamplingParameters(EXAMPLE, every))
-    manifest = read_manifest(bundle)
     spec = ReasonsSpec("sampling", "sampled", "probability", ["Yes"], path="reasons.json")
+    return _sealed(bundle, spec, SamplingParameters(EXAMPLE, every))
+
+
+def add_linear(bundle: Path, weight: float) -> Path:
+    """Give a toy bundle on disk reasons of a line through its numbers, and seal it again."""
+    spec = ReasonsSpec(
+        "linear", "a line", "log-odds", ["Yes"], groups=[0, 1, 2], path="reasons.json"
+    )
+    return _sealed(bundle, spec, LinearParameters([[weight] * 3], [0.0] * 3, [0.0]))
+
+
+def _sealed(
+    bundle: Path, spec: ReasonsSpec, parameters: SamplingParameters | LinearParameters
+) -> Path:
+    write_parameters(bundle / "reasons.json", parameters)
+    manifest = read_manifest(bundle)
     files = {**manifest.files, "reasons.json": file_digest(bundle / "reasons.json")}
     changed = msgspec.structs.replace(manifest, reasons=spec, files=files)
     (bundle / MANIFEST_NAME).write_bytes(encode_manifest(sealed(changed)))

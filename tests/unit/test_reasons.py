@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from scoring.errors import ModelError, ReasonsUnavailable
 from scoring.model import Explanation, ModelBundle
+from scoring.model_loader import load_model
 from scoring.reasons import strongest
 from scoring.records import RecordBatch
-from scoring.score import score
+from scoring.score import score, score_valid
 from scoring.validation import validate_rows
-from tests.support.toy import load_toy, records
+from tests.support.reasons import add_linear
+from tests.support.toy import EXAMPLE, NOW, load_toy, make_bundle, records
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ def test_contributions_that_are_no_finite_numbers_are_no_reasons(tmp_path: Path)
     model = toy(tmp_path / "toy", 0.0, np.inf, 0.0, 0.0)
     with pytest.raises(ModelError, match="not a finite number"):
         score(model, batch_of(model, 2), reasons=1)
+
+
+def test_an_example_that_cannot_be_explained_does_not_stop_a_lane(tmp_path: Path) -> None:
+    """The bundle loads and scores; the record fails alone where reasons are asked for."""
+    model = load_model(add_linear(make_bundle(tmp_path / "toy"), weight=1.7e308), NOW)
+    example = validate_rows(model.schema, [EXAMPLE], ["example"])
+    assert len(score_valid(model, example)[0]) == 1
+    scored, rejections = score_valid(model, example, reasons=1)
+    assert len(scored) == 0
+    assert [r.code for r in rejections] == ["model_error"]
 
 
 def test_a_model_without_reasons_says_why(tmp_path: Path) -> None:
