@@ -15,6 +15,7 @@ from batch_scorer.progress import show_progress
 from batch_scorer.run import Clock, Run, RunSpec
 from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
 from batch_scorer.settings import BatchSettings
+from scoring.bundles import champion_path
 from scoring.errors import ConfigurationError
 from scoring.model import ModelBundle
 from scoring.model_document import model_identity
@@ -41,7 +42,7 @@ def run_job(settings: BatchSettings, clock: Clock) -> str:
     _check_apart(source, output)
     files = find_inputs(source)
     threads = settings.threads or available_cpus()
-    model = load_model(settings.bundle, started, threads)
+    model = load_model(champion_path(settings.bundle), started, threads)
     _check_record_id(settings, model)
     if settings.reasons:
         model.require_explainer()

@@ -10,7 +10,9 @@ from adapters.settings import StorageSettings
 class BatchSettings(StorageSettings):
     """Settings of the batch scorer."""
 
-    bundle: Path = Field(description="Bundle directory of the model to score with.")
+    bundle: Path = Field(
+        description="Bundle directory of the model to score with, or of several: the champion."
+    )
     input: str = Field(
         min_length=1,
         description="A CSV, JSON Lines or Parquet file, or a directory or prefix of such files.",

@@ -10,7 +10,9 @@ from adapters.settings import StorageSettings
 class MonitorSettings(StorageSettings):
     """Settings of the monitoring worker."""
 
-    bundle: Path = Field(description="Bundle directory of the model whose log is watched.")
+    bundle: Path = Field(
+        description="Bundle directory of the model to watch, or of several: the champion."
+    )
     policy: Path = Field(Path("config/monitoring.json"), description="The drift policy.")
     grace_seconds: float = Field(
         300, ge=0, description="How long after its end an hour is closed and gets its report."

@@ -17,6 +17,7 @@ from monitoring.report import render_report
 from monitoring.settings import MonitorSettings
 from monitoring.watcher import Outputs, Span, Watcher
 from scoring.bundle_schema import describe_bundle
+from scoring.bundles import champion_path
 from scoring.errors import ConfigurationError, TransientError
 from scoring.model_document import model_document
 
@@ -42,7 +43,7 @@ def watch(settings: MonitorSettings) -> None:
 
 def _watch(settings: MonitorSettings, log_analytics: LogAnalytics | None) -> None:
     policy = read_policy(settings.policy)
-    reference = load_reference(settings.bundle, policy.profile)
+    reference = load_reference(champion_path(settings.bundle), policy.profile)
     storage = open_storage(settings.storage_url, settings.connection_string())
     metrics = MonitorMetrics(reference.model.name, reference.model.version)
     watcher = Watcher(
@@ -81,7 +82,7 @@ class _Worker:
             self._passed.is_set,
             self._is_alive,
             metrics.render,
-            model_document(describe_bundle(settings.bundle)),
+            model_document(describe_bundle(champion_path(settings.bundle))),
         )
 
     def stop(self) -> None:

@@ -1,72 +1,169 @@
-"""The app: routes around one loaded model."""
+"""The app: the routes around the served models, behind the front door."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
-from adapters.telemetry import LaneMetrics
-from online_api.context import SCOPE_KEY, Limits, Readiness, RequestContext, Sources
-from online_api.docs_page import BUNDLE, START, STYLE, DocsPage
+from online_api.access.caller import Role
+from online_api.access.gate import Access
+from online_api.body import BodyReader
+from online_api.call import Answer, Call, Handler
+from online_api.context import SCOPE_KEY, Limits, Load, Readiness, RequestContext, Sources
+from online_api.docs_page import DocsPage
+from online_api.front_door import CALL_KEY, FrontDoor, Watch
+from online_api.lane import Lane
+from online_api.mlflow_protocol import MlflowRoutes
+from online_api.needs import Needs
+from online_api.open_inference import OpenInferenceRoutes
 from online_api.openapi import build_openapi
 from online_api.predict import PredictRoute
 from online_api.problems import ProblemError, problem_response
-from online_api.request_log import RequestLog
-from online_api.scorer import Scorer, open_scorer
+from online_api.served import Models
+from online_api.shadow import Shadow
 from online_api.status import StatusRoutes
-from scoring.inference_log import InferenceLog
-from scoring.model import ModelBundle
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+OPEN: Final = None
+"""Instead of a role: whoever reaches the port."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who may ask what."""
+
+    access: Access
+    metrics: Role | None
+    model: Role | None
+    shadow: bool = False
+
+
+class _Table:
+    """Routes as they are added: to the framework, and those without parameters for the door."""
+
+    def __init__(self, app: FastAPI, access: Access) -> None:
+        self._app = app
+        self._access = access
+        self.direct: dict[str, Handler] = {}
+
+    def scores(self, path: str, handler: Handler) -> None:
+        """`POST` of records."""
+
+        async def guarded(call: Call) -> Answer:
+            call.context.route = path
+            call.context.caller = await self._caller(call.scope["headers"], "score")
+            return await handler(call)
+
+        async def endpoint(request: Request) -> Response:
+            call: Call = request.scope[CALL_KEY]
+            call.params = request.path_params
+            answer = await guarded(call)
+            headers = {str(k, "latin-1"): str(v, "latin-1") for k, v in answer.headers}
+            kind = str(answer.media_type, "latin-1")
+            return Response(answer.body, answer.status, headers, kind)
+
+        if "{" not in path:
+            self.direct[path] = guarded
+        self._app.add_route(path, endpoint, ["POST"], include_in_schema=False)
+
+    def shows(self, path: str, show: Endpoint, role: Role | None = OPEN) -> None:
+        """`GET`."""
+
+        async def endpoint(request: Request) -> Response:
+            context: RequestContext = request.scope[SCOPE_KEY]
+            context.route = path
+            if role is not OPEN:
+                context.caller = await self._caller(request.scope["headers"], role)
+            return await show(request)
+
+        self._app.add_route(path, endpoint, ["GET"], include_in_schema=False)
+
+    async def _caller(self, headers: Iterable[tuple[bytes, bytes]], role: Role) -> str:
+        return (await self._access.require(tuple(headers), role)).name
 
 
 def create_app(
-    model: ModelBundle,
-    log: InferenceLog,
-    metrics: LaneMetrics,
+    models: Models,
+    policy: Policy,
+    watch: Watch,
     limits: Limits,
+    load: Load,
     readiness: Readiness,
     sources: Sources | None = None,
-) -> FastAPI:
-    """An app that scores with `model`. Its lifespan starts and stops `readiness`; the caller opens
-    and closes `log`.
+) -> ASGIApp:
+    """An app that scores with `models`. Its lifespan starts and stops `readiness`; the caller opens
+    and closes what `models` hold.
     """
     sources = sources or Sources()
-    scorer = open_scorer(model, limits, metrics)
+    lane = Lane(readiness, sources, watch.tracing)
+    scoring = Shadow(lane, models, limits.max_waiting) if policy.shadow else lane
     app = FastAPI(
-        openapi_url=None,  # the model has the types, so the document is built from it
+        openapi_url=None,  # the models have the types, so the document is built from them
         redirect_slashes=False,
-        lifespan=lambda _: _lifespan(readiness, scorer),
+        lifespan=lambda _: _lifespan(readiness, models),
     )
-    predict = PredictRoute(model, scorer, log, metrics, readiness, limits, sources)
-    status = StatusRoutes(model, metrics, readiness)
-    docs = DocsPage(build_openapi(model, limits))
-    # Plain routes: bodies are decoded and validated by scoring's own rules, not by the framework.
-    app.add_route("/predict", predict.answer, ["POST"])
-    app.add_route("/livez", status.livez, ["GET"])
-    app.add_route("/readyz", status.readyz, ["GET"])
-    app.add_route("/metrics", status.metrics, ["GET"])
-    app.add_route("/model", status.model, ["GET"])
-    app.add_route("/", docs.page, ["GET"])
-    app.add_route("/openapi.json", docs.openapi, ["GET"])
-    app.add_route(STYLE, docs.style, ["GET"])
-    app.add_route(BUNDLE, docs.bundle, ["GET"])
-    app.add_route(START, docs.start, ["GET"])
+    table = _Table(app, policy.access)
+    needs = Needs(models, scoring, BodyReader(limits, load), limits, readiness, sources)
+    _add_scoring(table, needs, policy)
+    _add_status(table, models, watch, readiness, policy)
+    _add_docs(table, DocsPage(build_openapi(models, limits)))
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _problem)
-    app.add_middleware(RequestLog, sources)
-    return app
+    return FrontDoor(app, table.direct, watch, limits, readiness, sources)
+
+
+def _add_scoring(table: _Table, needs: Needs, policy: Policy) -> None:
+    predict = PredictRoute(needs)
+    table.scores("/predict", predict.answer)
+    table.scores("/predict/{name}", predict.answer)
+    mlflow = MlflowRoutes(needs)
+    table.scores("/invocations", mlflow.invocations)
+    table.shows("/ping", mlflow.ping)
+    table.shows("/health", mlflow.ping)
+    table.shows("/version", mlflow.version)
+    oip = OpenInferenceRoutes(needs)
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        table.scores(f"{model}/infer", oip.infer)
+        table.shows(f"{model}/ready", oip.model_ready)
+        table.shows(model, oip.model_metadata, policy.model)
+    table.shows("/v2", oip.server_metadata)
+    table.shows("/v2/health/live", oip.live)
+    table.shows("/v2/health/ready", oip.ready)
+
+
+def _add_status(
+    table: _Table, models: Models, watch: Watch, readiness: Readiness, policy: Policy
+) -> None:
+    status = StatusRoutes(models, watch.metrics, readiness)
+    table.shows("/livez", status.livez)
+    table.shows("/readyz", status.readyz)
+    table.shows("/metrics", status.metrics, policy.metrics)
+    table.shows("/model", status.model, policy.model)
+    table.shows("/models", status.models, policy.model)
+    table.shows("/models/{name}", status.named_model, policy.model)
+
+
+def _add_docs(table: _Table, docs: DocsPage) -> None:
+    for path, endpoint in docs.routes().items():
+        table.shows(path, endpoint)
 
 
 @asynccontextmanager
-async def _lifespan(readiness: Readiness, scorer: Scorer) -> AsyncIterator[None]:
+async def _lifespan(readiness: Readiness, models: Models) -> AsyncIterator[None]:
     readiness.start()
     try:
         yield
     finally:
         readiness.stop()
-        scorer.close()
+        for served in models:
+            served.scorer.close()
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -1,82 +1,103 @@
-"""From an HTTP body to records: bounded, decoded once, and refused with a reason."""
+"""The body of a request: what it may be, and all of it within its limits."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
-from online_api.context import Limits
-from online_api.problems import (
-    BODY_TOO_LARGE,
-    MALFORMED,
-    MAX_NAME_CHARACTERS,
-    NO_RECORDS,
-    TOO_MANY_RECORDS,
-    UNSUPPORTED_MEDIA_TYPE,
-    ProblemError,
-)
-from scoring.json_text import NotJsonError, decode_json
+from online_api.call import Call
+from online_api.context import Limits, Load
+from online_api.problems import BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ProblemError
 
 LINGER_BYTES: Final = 32 * 1024 * 1024
 """How much of a body that is too large is read and thrown away before the answer."""
 
 _LINGER_SECONDS: Final = 5.0
 
-_MEMBERS: Final = frozenset({"records", "event_time"})
-_EVENT_TIME_RULE: Final = (
-    "event_time must be an ISO 8601 date-time with a zone, between the years 1970 and 2261"
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """What a body holds: rows as decoded, anything but NaN, and when their facts were true."""
-
-    rows: Sequence[Any]
-    event_time: datetime | None
-
-
-def require_json(request: Request) -> None:
+def require_json(call: Call) -> None:
     """Refuse a body that says it is something else. Raises ProblemError."""
-    kind = request.headers.get("content-type")
-    if kind is not None:
-        name = kind.partition(";")[0].strip().lower()
-        is_json = name == "application/json" or (
-            name.startswith("application/") and name.endswith("+json")
-        )
-        if not is_json:
-            raise ProblemError(UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    kind = call.headers.get(b"content-type")
+    if kind is not None and kind != b"application/json" and not is_json(media_type(kind)):
+        raise ProblemError(UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
+    require_plain(call)
+
+
+def require_plain(call: Call) -> None:
+    """Refuse a compressed body. Raises ProblemError."""
+    if call.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise ProblemError(UNSUPPORTED_MEDIA_TYPE, "send the body without Content-Encoding")
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body, of which no more than the limit is ever held.
-
-    Raises ProblemError, and ClientDisconnect when the caller goes away.
-    """
-    stream = request.stream()
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limits.max_body_bytes:
-        await _discard(stream)
-        raise _too_large(limits)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in stream:
-        size += len(chunk)
-        if size > limits.max_body_bytes:
-            chunks.clear()
-            await _discard(stream)
-            raise _too_large(limits)
-        chunks.append(chunk)
-    return b"".join(chunks)
+def media_type(header: bytes) -> str:
+    """The type without its parameters, in lower case."""
+    return header.partition(b";")[0].strip().lower().decode("latin-1")
 
 
-async def _discard(stream: AsyncIterator[bytes]) -> None:
+def is_json(name: str) -> bool:
+    """Whether a media type is JSON."""
+    return name == "application/json" or (
+        name.startswith("application/") and name.endswith("+json")
+    )
+
+
+class BodyReader:
+    """Reads bodies: bounded in size by `limits`, in time by the call's patience."""
+
+    def __init__(self, limits: Limits, load: Load) -> None:
+        self._limits = limits
+        self._load = load
+
+    async def read(self, call: Call) -> bytes:
+        """The body, of which no more than the limit is ever held.
+
+        Raises ProblemError, TimeoutError, and ClientDisconnect when the caller goes away.
+        """
+        with self._load.wait():
+            body = await self._read(call)
+        call.has_body = True
+        until = asyncio.get_running_loop().time() + self._limits.deadline_seconds
+        call.patience.reschedule(until)
+        return body
+
+    async def _read(self, call: Call) -> bytes:
+        limit = self._limits.max_body_bytes
+        announced = call.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > limit:
+            await _discard(call.receive)
+            raise _too_large(limit)
+        message = await _message(call.receive)
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False) and len(body) <= limit:
+            return body
+        return await self._rest(call, body, message.get("more_body", False))
+
+    async def _rest(self, call: Call, first: bytes, more: bool) -> bytes:
+        chunks, size = [first], len(first)
+        while True:
+            if size > self._limits.max_body_bytes:
+                chunks.clear()
+                if more:
+                    await _discard(call.receive)
+                raise _too_large(self._limits.max_body_bytes)
+            if not more:
+                return b"".join(chunks)
+            message = await _message(call.receive)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            more = message.get("more_body", False)
+
+
+async def _message(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+async def _discard(receive: Receive) -> None:
     """Read on for a while and keep nothing.
 
     A caller that is still sending when the connection closes sees a reset and not the answer.
@@ -84,59 +105,12 @@ async def _discard(stream: AsyncIterator[bytes]) -> None:
     left = LINGER_BYTES
     with contextlib.suppress(TimeoutError, ClientDisconnect):
         async with asyncio.timeout(_LINGER_SECONDS):
-            async for chunk in stream:
-                left -= len(chunk)
-                if left <= 0:
-                    return
+            more = True
+            while more and left > 0:
+                message = await _message(receive)
+                left -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
-def parse_records(body: bytes, limits: Limits) -> Records:
-    """The records of a body: an array, or an object with `records` and perhaps `event_time`.
-
-    Raises ProblemError.
-    """
-    document = _decoded(body)
-    event_time = None
-    rows = document
-    if isinstance(document, dict) and "records" in document:
-        rows = document["records"]
-        for name in sorted(document.keys() - _MEMBERS):
-            raise _malformed(f"the body has an unknown member '{name[:MAX_NAME_CHARACTERS]}'")
-        if "event_time" in document:
-            event_time = _event_time(document["event_time"])
-    if not isinstance(rows, list):
-        raise _malformed(
-            "the body must be an array of records or an object with an array 'records'"
-        )
-    if not rows:
-        raise ProblemError(NO_RECORDS, "send at least one record")
-    if len(rows) > limits.max_records:
-        raise ProblemError(TOO_MANY_RECORDS, f"send at most {limits.max_records} records")
-    return Records(rows, event_time)
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return decode_json(body)
-    except NotJsonError as error:
-        raise _malformed(f"the body {error}") from None
-
-
-def _event_time(value: Any) -> datetime:
-    if not isinstance(value, str):
-        raise _malformed(_EVENT_TIME_RULE)
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise _malformed(_EVENT_TIME_RULE) from None
-    if time.tzinfo is None or not 1970 <= time.year <= 2261:
-        raise _malformed(_EVENT_TIME_RULE)
-    return time.astimezone(UTC)
-
-
-def _too_large(limits: Limits) -> ProblemError:
-    return ProblemError(BODY_TOO_LARGE, f"send at most {limits.max_body_bytes} bytes")
-
-
-def _malformed(detail: str) -> ProblemError:
-    return ProblemError(MALFORMED, detail)
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(BODY_TOO_LARGE, f"send at most {limit} bytes")

@@ -2,35 +2,82 @@
 
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+
+from scoring.records import ModelVersion, ScoredBatch
 
 SCOPE_KEY: Final = "trilane.request"
 """Where the ASGI scope holds the `RequestContext`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a scoring request brought and got: scored plus rejected is `records`."""
+
+    records: int
+    rejected: int
+    scored: ScoredBatch
+    version: ModelVersion
+
+
+class Load:
+    """Requests of this process that only wait: for the rest of a body, for the scoring thread.
+
+    They cost no time of the event loop, so they do not count as worked on.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    @contextmanager
+    def wait(self) -> Iterator[None]:
+        """Around whatever a request waits for."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+
 @dataclass(slots=True)
 class RequestContext:
-    """One request: its id, and what its log line will say about it."""
+    """One request: its id, whether the caller gave it, and what its log line will say about it.
+
+    `route` is the template of the path, as a path that matched none is the caller's own text.
+    `after` is done when the answer has left.
+    """
 
     request_id: str
-    records: int = 0
-    rejected: int = 0
+    received_at: datetime
+    named_by_caller: bool = False
+    route: str = "unmatched"
+    caller: str | None = None
+    exchange: Exchange | None = None
+    after: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a request may be, and how requests share a model that takes one call at a time.
+    """How large a request may be, how long it may take, and how many may be worked on.
 
-    A call has at most `micro_batch_records`, unless one request alone has more. A request whose
-    call has not begun after `max_wait_seconds` is refused.
+    A body that is not whole after `body_seconds` is refused, and so is a request without an answer
+    after `deadline_seconds`. Beyond `max_in_flight` requests being worked on new ones are refused.
+    For a model that takes one call at a time: a call has at most `micro_batch_records`, unless one
+    request alone has more; at most `max_waiting` requests wait for it, each no longer than
+    `max_wait_seconds`.
     """
 
     max_body_bytes: int = 4_194_304
     max_records: int = 10_000
+    body_seconds: float = 10.0
+    deadline_seconds: float = 30.0
+    max_in_flight: int = 64
     micro_batch_records: int = 256
+    max_waiting: int = 256
     max_wait_seconds: float = 5.0
 
 
@@ -65,6 +112,11 @@ class Readiness:
     def accepting(self) -> bool:
         """Whether a request that arrives is answered; true while draining."""
         return self._accepting
+
+    @property
+    def draining(self) -> bool:
+        """Whether callers should go elsewhere with their next request."""
+        return self._draining
 
     @property
     def ready(self) -> bool:

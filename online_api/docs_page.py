@@ -48,10 +48,13 @@ class DocsPage:
     """The page, the three files it loads, and the document it shows."""
 
     def __init__(self, openapi: dict[str, Any]) -> None:
-        from swagger_ui_bundle import swagger_ui_path
+        from importlib.resources import files
 
         self._openapi = msgspec.json.encode(openapi)
-        self._files = Path(str(swagger_ui_path))
+        self._files = Path(str(files("fastapi_offline"))) / "static"
+
+    def routes(self):
+        return {"/": self.page, "/openapi.json": self.openapi, STYLE: self.style, BUNDLE: self.bundle, START: self.start}
 
     async def page(self, _: Request) -> Response:
         """The HTML."""

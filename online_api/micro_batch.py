@@ -11,19 +11,15 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
 from adapters.telemetry import LaneMetrics
-from online_api.context import Limits
+from online_api.context import Limits, Load
 from online_api.problems import NOT_READY, OVERLOADED, ProblemError
 from scoring.model import ModelBundle
 from scoring.records import RecordBatch, Rejection, ScoredBatch, Validated
 from scoring.score import score_valid
-
-MAX_WAITING: Final = 256
-"""Requests that may wait for the scoring thread."""
 
 Scores = tuple[ScoredBatch, tuple[Rejection, ...]]
 
@@ -77,9 +73,12 @@ def _answer(part: Part, scored: ScoredBatch, failed: Sequence[Rejection], start:
 class MicroBatchScorer:
     """One call at a time, in a thread, so that probes are answered meanwhile."""
 
-    def __init__(self, model: ModelBundle, limits: Limits, metrics: LaneMetrics) -> None:
+    def __init__(
+        self, model: ModelBundle, limits: Limits, metrics: LaneMetrics, load: Load
+    ) -> None:
         self._model = model
         self._limits = limits
+        self._load = load
         self._metrics = metrics
         self._queue: deque[_Waiting] = deque()
         self._taken: Sequence[_Waiting] = ()
@@ -89,10 +88,11 @@ class MicroBatchScorer:
     async def score(self, valid: Validated, reasons: int) -> Scores:
         """Waits for the next call with room, at most `max_wait_seconds`, and for its end.
 
-        Raises ProblemError when the wait is over, or when `MAX_WAITING` requests wait already.
+        Raises ProblemError when the wait is over, or when `max_waiting` requests wait already.
         """
-        if len(self._queue) >= MAX_WAITING:
-            raise ProblemError(OVERLOADED, f"{MAX_WAITING} requests wait for the model already")
+        most = self._limits.max_waiting
+        if len(self._queue) >= most:
+            raise ProblemError(OVERLOADED, f"{most} requests wait for the model already")
         loop, seconds = asyncio.get_running_loop(), self._limits.max_wait_seconds
         waiting = _Waiting(Part(valid, reasons), loop.create_future(), asyncio.timeout(seconds))
         try:
@@ -100,7 +100,8 @@ class MicroBatchScorer:
                 self._queue.append(waiting)
                 if self._serving is None or self._serving.done():
                     self._serving = loop.create_task(self._serve())
-                return await waiting.answer
+                with self._load.wait():
+                    return await waiting.answer
         except TimeoutError:
             if not waiting.patience.expired():  # the model's own
                 raise

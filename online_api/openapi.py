@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from adapters.telemetry import CONTENT_TYPE
 from online_api.context import Limits
-from online_api.predict import RECORD_ID
 from online_api.problems import KINDS, MAX_ERRORS, MEDIA_TYPE
 from online_api.reasons import REASONS
+from online_api.served import Models
 from scoring.model import ModelBundle
+from scoring.predictions import RECORD_ID
 from scoring.validation import MAX_RECORD_ID_CHARACTERS
 
 _OUTPUT_TYPES: Final[dict[str, dict[str, Any]]] = {
@@ -29,8 +30,9 @@ _REQUEST_ID: Final = {
 }
 
 
-def build_openapi(model: ModelBundle, limits: Limits) -> dict[str, Any]:
+def build_openapi(models: Models, limits: Limits) -> dict[str, Any]:
     """The document of an API that serves this model."""
+    model = models.default.model
     version = model.version
     return {
         "openapi": "3.0.3",

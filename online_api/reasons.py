@@ -3,8 +3,6 @@
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
-
 from online_api.problems import INVALID_PARAMETER, REASONS_UNAVAILABLE, ProblemError
 from scoring.errors import ReasonsUnavailable
 from scoring.model import ModelBundle
@@ -14,17 +12,20 @@ REASONS: Final = "reasons"
 _RULE: Final = f"the query parameter '{REASONS}' must be given once, as an integer from 0 on"
 
 
-def requested_reasons(request: Request, model: ModelBundle) -> int:
+def requested_reasons(query: bytes, model: ModelBundle) -> int:
     """The number asked for, 0 when none. Other parameters are not read.
 
     Raises ProblemError: `invalid-parameter`, or `reasons-unavailable` when the model gives none.
     """
-    query: bytes = request.scope["query_string"]
     if not query:
         return 0
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     given = [value for name, value in pairs if name == REASONS]
-    count = _count(given) if given else 0
+    return available_reasons(_count(given) if given else 0, model)
+
+
+def available_reasons(count: int, model: ModelBundle) -> int:
+    """The number asked for. Raises ProblemError when the model gives none and some are asked."""
     if count:
         try:
             model.require_explainer()

@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from adapters.telemetry import LaneMetrics
-from online_api.context import Limits
+from online_api.context import Limits, Load
 from online_api.micro_batch import MicroBatchScorer, Scores
 from scoring.model import ModelBundle
 from scoring.records import Validated
@@ -25,12 +25,12 @@ class Scorer(Protocol):
         ...
 
 
-def open_scorer(model: ModelBundle, limits: Limits, metrics: LaneMetrics) -> Scorer:
+def open_scorer(model: ModelBundle, limits: Limits, metrics: LaneMetrics, load: Load) -> Scorer:
     """The scorer for a model's backend and its way to give reasons."""
     if model.manifest.backend.kind != "onnx":
-        return MicroBatchScorer(model, limits, metrics)
+        return MicroBatchScorer(model, limits, metrics, load)
     if model.explainer is not None and model.manifest.reasons.method in _SLOW_REASONS:
-        return InlineScorer(model, MicroBatchScorer(model, limits, metrics))
+        return InlineScorer(model, MicroBatchScorer(model, limits, metrics, load))
     return InlineScorer(model)
 
 

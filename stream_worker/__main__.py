@@ -11,9 +11,10 @@ def run(settings: StreamSettings) -> None:
     import asyncio
     from datetime import UTC, datetime
 
+    from scoring.bundles import champion_path
     from scoring.model_loader import load_model
 
-    model = load_model(settings.bundle, datetime.now(UTC))
+    model = load_model(champion_path(settings.bundle), datetime.now(UTC))
     if settings.reasons:
         model.require_explainer()
 

@@ -12,6 +12,7 @@ from adapters.parquet_log import ParquetInferenceLog
 from adapters.probes import ProbeServer
 from adapters.storage import open_storage
 from adapters.telemetry import LaneMetrics
+from adapters.tracing import NO_TRACING, Tracing, open_tracing
 from scoring.inference_log import InferenceLog
 from scoring.model import ModelBundle
 from scoring.model_document import model_document, model_identity
@@ -31,6 +32,7 @@ def create_app(
     log: InferenceLog,
     metrics: LaneMetrics,
     clock: Callable[[], datetime],
+    tracing: Tracing = NO_TRACING,
 ) -> tuple[FastStream, Worker]:
     """The app and its worker; connects to nothing before `app.run()`, which handles SIGTERM and
     SIGINT by finishing and committing the batch in hand.
@@ -45,6 +47,7 @@ def create_app(
         settings.dead_letters_hub,
         settings.max_event_bytes,
         settings.reasons,
+        tracing,
     )
     retries = Retries(settings.delivery_attempts)
     worker = Worker(handler, metrics, retries, clock, stop=lambda: app.exit())
@@ -60,7 +63,9 @@ def create_app(
 
     @events
     async def score_events(batch: EventBatch) -> None:
-        await worker.take(batch.events, batch.commit)
+        headers = (event.headers for event in batch.events)
+        with tracing.process_span(settings.events_hub, settings.consumer_group, headers) as span:
+            await worker.take(batch.events, batch.commit, span)
         metrics.lag(await batch.lag())
 
     app = FastStream(
@@ -77,7 +82,8 @@ def create_app(
 async def serve(settings: StreamSettings, model: ModelBundle) -> None:
     """Score events until SIGTERM or SIGINT.
 
-    Raises BrokerUnavailable when the hub cannot be reached, and whatever made the worker fail.
+    Raises ConfigurationError when traces cannot be had as the environment asks for them,
+    BrokerUnavailable when the hub cannot be reached, and whatever made the worker fail.
     """
     identity = {"event": "model", **model_identity(model), "reasons": settings.reasons}
     logger.info(
@@ -86,7 +92,8 @@ async def serve(settings: StreamSettings, model: ModelBundle) -> None:
     metrics = LaneMetrics("stream", model.version.name, model.version.version)
     storage = open_storage(settings.storage_url, settings.connection_string())
     log = ParquetInferenceLog(storage, model)
-    app, worker = create_app(settings, model, log, metrics, lambda: datetime.now(UTC))
+    tracing = open_tracing("trilane-stream")
+    app, worker = create_app(settings, model, log, metrics, lambda: datetime.now(UTC), tracing)
     probes = ProbeServer(
         settings.probe_host,
         settings.probe_port,
@@ -117,6 +124,7 @@ async def serve(settings: StreamSettings, model: ModelBundle) -> None:
         raise
     finally:
         probes.stop()
+        tracing.close()
     if worker.failure is not None:
         raise worker.failure
     logger.info("stopped")

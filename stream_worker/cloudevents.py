@@ -26,7 +26,10 @@ _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A decoded event. `time` is in UTC; `data` is decoded JSON, None when the event has none."""
+    """A decoded event. `time` is in UTC; `data` is decoded JSON, None when the event has none.
+
+    `traceparent` is the attribute of CloudEvents' Distributed Tracing extension, unchecked.
+    """
 
     id: str
     source: str
@@ -34,6 +37,7 @@ class Event:
     subject: str | None
     time: datetime | None
     data: Any
+    traceparent: str | None = None
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -44,6 +48,7 @@ class _Envelope(msgspec.Struct, frozen=True):
     subject: str | None = None
     time: _Time | None = None
     data: Any = None
+    traceparent: Any = None
 
 
 _STRUCTURED = msgspec.json.Decoder(_Envelope)
@@ -116,7 +121,10 @@ def _event(envelope: _Envelope) -> Event | Violation:
     if envelope.specversion != "1.0":
         return _malformed("is no CloudEvent of version 1.0")
     time = None if envelope.time is None else envelope.time.astimezone(UTC)
-    return Event(envelope.id, envelope.source, envelope.type, envelope.subject, time, envelope.data)
+    trace = envelope.traceparent if isinstance(envelope.traceparent, str) else None
+    return Event(
+        envelope.id, envelope.source, envelope.type, envelope.subject, time, envelope.data, trace
+    )
 
 
 def _malformed(rule: str) -> Violation:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from adapters.event_hub import Outgoing, Received
+from adapters.tracing import NO_TRACING, Tracing
 from scoring.identifiers import derived_id
 from scoring.inference_log import InferenceLog, LogBatch
 from scoring.model import ModelBundle
@@ -71,9 +72,14 @@ class Handler:
     dead_letters_hub: str
     max_event_bytes: int
     reasons: int = 0
+    tracing: Tracing = NO_TRACING
 
     def compute(self, received: Sequence[Received], now: datetime) -> Results:
         """Steps 1 to 3: pure, blocks for as long as the model takes. Raises ModelError."""
+        with self.tracing.span("score"):
+            return self._compute(received, now)
+
+    def _compute(self, received: Sequence[Received], now: datetime) -> Results:
         # 1 decode
         decoded = [decode(r, self.max_event_bytes) for r in received]
         events = [(at, e) for at, e in enumerate(decoded) if isinstance(e, Event)]
@@ -106,13 +112,26 @@ class Handler:
     ) -> None:
         """Steps 4 to 7; `attempt` counts from 1. Raises TransientError with nothing committed."""
         # 4 publish scores
-        await self.writer.write(self._scores(results))
+        await self._publish(self.scores_hub, self._scores(results))
         # 5 publish dead letters
-        await self.writer.write(self._dead_letters(results, attempt))
+        await self._publish(self.dead_letters_hub, self._dead_letters(results, attempt))
         # 6 append the inference log, in a thread because storage blocks
-        await asyncio.to_thread(self.log.append, results.entries)
+        with self.tracing.span("log"):
+            await asyncio.to_thread(self.log.append, results.entries)
         # 7 commit
-        await commit()
+        with self.tracing.span("commit"):
+            await commit()
+
+    async def _publish(self, hub: str, messages: Sequence[Outgoing]) -> None:
+        """With a header that continues the trace, when there is one."""
+        if not messages:
+            return
+        with self.tracing.send_span(hub, len(messages)) as span:
+            if span.headers:
+                messages = [
+                    dataclasses.replace(m, headers=(*m.headers, *span.headers)) for m in messages
+                ]
+            await self.writer.write(messages)
 
     def _scores(self, results: Results) -> list[Outgoing]:
         version = self.model.version

@@ -67,13 +67,14 @@ def read_records(settings: PublishSettings, file: IO[bytes]) -> Iterator[list[Fi
     from adapters.record_files.csv_reader import read_csv
     from adapters.record_files.jsonl_reader import read_jsonl
     from scoring.bundle_schema import manifest_schema
+    from scoring.bundles import champion_path
     from scoring.manifest import read_manifest
     from scoring.schema import Schema
 
     read = read_jsonl
     schema = Schema(())
     if settings.bundle is not None:
-        schema = manifest_schema(read_manifest(settings.bundle))
+        schema = manifest_schema(read_manifest(champion_path(settings.bundle)))
     if _format(settings) == "csv":
         if settings.bundle is None:
             raise ConfigurationError("CSV carries no types: name the model's bundle with --bundle")

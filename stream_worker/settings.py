@@ -44,7 +44,9 @@ class HubSettings(AppSettings):
 class StreamSettings(StorageSettings, HubSettings):
     """Settings of the stream worker."""
 
-    bundle: Path = Field(description="Bundle directory of the model to score with.")
+    bundle: Path = Field(
+        description="Bundle directory of the model to score with, or of several: the champion."
+    )
     scores_hub: str = Field("attrition-scores", min_length=1, description="Hub of the scores.")
     dead_letters_hub: str = Field(
         "dead-letters", min_length=1, description="Hub of the rejected events."

@@ -10,6 +10,7 @@ from datetime import datetime
 from adapters.event_hub import MAX_BATCH_SECONDS, Received
 from adapters.event_subscriber import PartitionsMoved
 from adapters.telemetry import LaneMetrics
+from adapters.tracing import NO_SPAN, BatchSpan
 from scoring.errors import TransientError
 from stream_worker.handler import Handler, Results
 
@@ -83,13 +84,15 @@ class Worker:
             self.failure = error
             self._stop()
 
-    async def take(self, events: Sequence[Received], commit: Commit) -> None:
+    async def take(
+        self, events: Sequence[Received], commit: Commit, span: BatchSpan = NO_SPAN
+    ) -> None:
         """Handle one batch; `commit` commits exactly these events. Raises nothing."""
         if not events or self.failure is not None or self._draining.is_set():
             return
         self._batch_since = time.monotonic()
         try:
-            await self._handle(events, commit)
+            await self._handle(events, commit, span)
         except PartitionsMoved:
             logger.warning("partitions moved; the batch is redelivered elsewhere")
         except Exception as error:
@@ -97,10 +100,12 @@ class Worker:
         finally:
             self._batch_since = None
 
-    async def _handle(self, events: Sequence[Received], commit: Commit) -> None:
+    async def _handle(self, events: Sequence[Received], commit: Commit, span: BatchSpan) -> None:
         began = time.perf_counter()
         results = await asyncio.to_thread(self._handler.compute, events, self._clock())
         seconds = time.perf_counter() - began
+        span.link(event.traceparent for event in results.events)
+        span.scored(len(results.scored), results.scored.model)
         if await self._deliver(results, commit):
             self._count(results, seconds)
 

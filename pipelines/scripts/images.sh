@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the images of one release: the code of this checkout and the champion of its bundles.
+# Builds the images of one release: the code of this checkout and the bundles it names.
 #
 #   images.sh REGISTRY TAG [--push]
 #
@@ -10,19 +10,23 @@ tag=${2:?usage: images.sh REGISTRY TAG [--push]}
 push=${3:-}
 cd "$(dirname "$0")/../.."
 
-champion=$(python3 -c '
-import json
-models = json.load(open("config/models.json"))["models"]
-print(next(model["name"] for model in models if model["role"] == "champion"))')
-bundle=var/bundles/$champion
-backend=$(python3 -c '
-import json, sys
-print(json.load(open(sys.argv[1]))["backend"]["kind"])' "$bundle/manifest.json")
+# Only the models of config/models.json: var/bundles may hold older ones.
+bundles=var/image-bundles
+rm -rf "$bundles" && mkdir -p "$bundles"
 scoring=scoring
-if [[ $backend == pyfunc ]]; then scoring="scoring-pyfunc"; fi
+while read -r model; do
+  cp -R "var/bundles/$model" "$bundles/"
+  backend=$(python3 -c '
+import json, sys
+print(json.load(open(sys.argv[1]))["backend"]["kind"])' "$bundles/$model/manifest.json")
+  if [[ $backend == pyfunc ]]; then scoring="scoring-pyfunc"; fi
+done < <(python3 -c '
+import json
+for model in json.load(open("config/models.json"))["models"]:
+    print(model["name"])')
 
 build() { # TARGET IMAGE
-  docker build --target "$1" --build-arg "BUNDLE=$bundle" \
+  docker build --target "$1" --build-arg "BUNDLE=$bundles" \
     --label "org.opencontainers.image.version=$tag" \
     --label "org.opencontainers.image.revision=$(git rev-parse HEAD)" \
     --tag "$registry/$2:$tag" .

@@ -3,6 +3,8 @@
 #
 #   smoke.sh         through a port-forward to the cluster of the current kubectl context
 #   smoke.sh URL     for example http://127.0.0.1:8080 of compose.yaml or `make demo`
+#
+# SMOKE_API_KEY is the API key to ask with, where the API wants one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 url=${1:-}
@@ -13,7 +15,11 @@ if [[ -z $url ]]; then
   trap 'kill "$!"' EXIT
 fi
 
-get() { curl --silent --show-error --fail --max-time 10 "$@"; }
+# The key goes in through a file descriptor: arguments can be read by every process.
+get() {
+  curl --silent --show-error --fail --max-time 10 \
+    --header @<(printf 'X-API-Key: %s\n' "${SMOKE_API_KEY:-none}") "$@"
+}
 get --retry 15 --retry-delay 1 --retry-connrefused --output /dev/null "$url/readyz"
 get "$url/model" | python3 -c '
 import json, sys

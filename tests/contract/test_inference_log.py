@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from adapters.parquet_log import ParquetInferenceLog, log_schema, log_table
-from adapters.spool import SpooledInferenceLog, parquet_sink
+from adapters.spool import SpooledInferenceLog
+from adapters.spool_uploader import SpoolUploader, parquet_sink
 from adapters.storage import open_storage
 from adapters.telemetry import LaneMetrics
 from scoring.inference_log import InferenceLog, LogBatch
@@ -43,11 +44,18 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenLog
 
     def open_spooled(model: ModelBundle) -> Opened:
         metrics = LaneMetrics("online", "toy", "7")
+        spool = tmp_path / "spool"
         log = SpooledInferenceLog(
-            tmp_path / "spool", parquet_sink(storage), model, metrics, 60.0, 10**8, lambda: NOW
+            spool, model, metrics, rotate_seconds=60.0, max_bytes=10**8, clock=lambda: NOW
         )
         opened.append(log)
-        return Opened(log, log.close, root)
+        uploader = SpoolUploader(spool, parquet_sink(storage), lambda _: metrics, 60.0)
+
+        def settle() -> None:
+            log.close()
+            assert uploader.upload()
+
+        return Opened(log, settle, root)
 
     yield open_parquet if request.param == "parquet" else open_spooled
     for log in opened:

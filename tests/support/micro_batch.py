@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from adapters.telemetry import LaneMetrics
-from online_api.context import Limits
+from online_api.context import Limits, Load
 from online_api.micro_batch import MicroBatchScorer, Scores
 from scoring.errors import ModelError
 from scoring.model import Backend, ModelBundle
@@ -89,7 +89,7 @@ async def busy_scorer(toy: ModelBundle, **limits: Any) -> AsyncIterator[Rig]:
     spec = msgspec.structs.replace(model.manifest.backend, call_width=None)
     model = replace(model, manifest=msgspec.structs.replace(model.manifest, backend=spec))
     metrics = LaneMetrics("online", "toy", "7")
-    scorer = MicroBatchScorer(model, Limits(**limits), metrics)
+    scorer = MicroBatchScorer(model, Limits(**limits), metrics, Load())
     busy = asyncio.create_task(scorer.score(request(model, "busy"), 0))
     assert await asyncio.to_thread(backend.called.wait, 10)
     try:

@@ -1,12 +1,13 @@
 """The online API for tests: in this process, and as a real one."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,11 +16,18 @@ from typing import Any
 
 import httpx
 import msgspec
+from starlette.types import ASGIApp, Message
 
-from adapters.telemetry import LaneMetrics
-from online_api.app import create_app
-from online_api.context import Limits, Readiness, Sources
+from adapters.telemetry import LaneMetrics, MetricFamilies, ServerMetrics
+from adapters.tracing import NO_TRACING
+from online_api.access.gate import Access
+from online_api.app import Policy, create_app
+from online_api.context import Limits, Load, Readiness, Sources
+from online_api.front_door import Watch
 from online_api.problems import MEDIA_TYPE
+from online_api.request_lines import RequestLines
+from online_api.scorer import open_scorer
+from online_api.served import Models, ServedModel
 from scoring.inference_log import LogBatch
 from scoring.model import Backend, ModelBundle
 from tests.support.toy import NOW
@@ -56,6 +64,9 @@ class Api:
     log: MemoryLog
     metrics: LaneMetrics
     readiness: Readiness
+    app: ASGIApp
+    lines: list[bytes]
+    """What was written to stderr."""
 
     def counted(self, name: str, **labels: str) -> float:
         """A sample of the metrics; 0 when there is none yet."""
@@ -71,20 +82,59 @@ async def open_api(
     limits: Limits | None = None,
     log: MemoryLog | None = None,
     started: bool = True,
+    challengers: Sequence[ModelBundle] = (),
+    access: Access | None = None,
+    **policy: Any,
 ) -> AsyncIterator[Api]:
-    """The app on an in-process transport; ids are id-1, id-2, …; every clock stands still."""
+    """The app on an in-process transport; ids are id-1, id-2, …; every clock stands still.
+
+    The model is the default; with `shadow=True` its challengers see what it answered.
+    """
     numbers = count(1)
     sources = Sources(lambda: NOW, lambda: f"id-{next(numbers)}", lambda: 0.0)
-    log, readiness = log or MemoryLog(), Readiness()
-    metrics = LaneMetrics("online", "toy", "7")
-    app = create_app(model, log, metrics, limits or Limits(), readiness, sources)
+    log, readiness, limits, load = log or MemoryLog(), Readiness(), limits or Limits(), Load()
+    families = MetricFamilies()
+
+    def served(model: ModelBundle) -> ServedModel:
+        version = model.version
+        metrics = LaneMetrics("online", version.name, version.version, families)
+        return ServedModel(model, open_scorer(model, limits, metrics, load), log, metrics, _nothing)
+
+    all_served = [served(one) for one in (model, *challengers)]
+    models = Models(all_served, all_served[0])
+    lines: list[bytes] = []
+    features = {one.version.digest: one.schema.names for one in (model, *challengers)}
+    request_lines = RequestLines(model.version.name, "sizes", lines.append, features)
+    watch = Watch(request_lines, ServerMetrics(families), NO_TRACING)
+    access = access or Access(None, None, sources.timer)
+    rules = Policy(access, **{"metrics": "admin", "model": "score", **policy})
+    app = create_app(models, rules, watch, limits, load, readiness, sources)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        api = Api(client, log, all_served[0].metrics, readiness, app, lines)
         if not started:
-            yield Api(client, log, metrics, readiness)
+            yield api
             return
-        async with app.router.lifespan_context(app):
-            yield Api(client, log, metrics, readiness)
+        async with _lifespan(app):
+            yield api
+
+
+def _nothing() -> None: ...
+
+
+@asynccontextmanager
+async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """ASGI's lifespan around the body, as a server does it."""
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, heard.put))
+    await told.put({"type": "lifespan.startup"})
+    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await told.put({"type": "lifespan.shutdown"})
+        await task
 
 
 def with_backend(model: ModelBundle, backend: Backend, compiled: bool = True) -> ModelBundle:
@@ -136,6 +186,7 @@ def command(bundle: Path, directory: Path, **flags: object) -> list[str]:
         "port": 0,
         "spool-dir": directory / "spool",
         "storage-url": directory / "storage",
+        "drain-seconds": 0,
         **{name.replace("_", "-"): value for name, value in flags.items()},
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]

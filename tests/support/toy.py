@@ -3,9 +3,10 @@
 `Yes` with probability sigmoid(0.1 * x + 0.2 * n + flag + (name == "senior") - 1).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -61,15 +62,26 @@ def expected_score(record: dict[str, Any]) -> float:
     return float(1.0 / (1.0 + np.exp(-margin)))
 
 
-def make_bundle(directory: Path, reference: int = 1000, version: str = "7") -> Path:
+def make_bundle(
+    directory: Path,
+    reference: int = 1000,
+    version: str = "7",
+    name: str = "toy",
+    role: Literal["champion", "challenger"] = "champion",
+    ignored: Sequence[str] = ("comment",),
+) -> Path:
     """Write the toy bundle into a directory and return it."""
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(_graph(), str(directory / "model.onnx"))
     onnx.save(_outlier_graph(), str(directory / "outlier.onnx"))
-    _seal(directory, None, version)
+
+    def seal(spec: ReferenceSpec | None) -> None:
+        _seal(directory, spec, version=version, name=name, role=role, ignored_fields=list(ignored))
+
+    seal(None)
     if reference:
         _write_reference(directory, reference)
-        _seal(directory, ReferenceSpec("reference/reference.parquet", reference), version)
+        seal(ReferenceSpec("reference/reference.parquet", reference))
     return directory
 
 
@@ -78,14 +90,12 @@ def load_toy(directory: Path, **options: Any) -> ModelBundle:
     return load_model(make_bundle(directory, **options), NOW)
 
 
-def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> None:
+def _seal(directory: Path, reference: ReferenceSpec | None, **told: Any) -> None:
     manifest = Manifest(
         format=FORMAT,
         digest="",
-        name="toy",
-        version=version,
+        **told,
         alias=None,
-        role="champion",
         run_id=None,
         source="tests",
         source_digest="0" * 64,
@@ -96,7 +106,6 @@ def _seal(directory: Path, reference: ReferenceSpec | None, version: str) -> Non
             ColumnSpec("flag", "boolean"),
             ColumnSpec("name", "string"),
         ],
-        ignored_fields=["comment"],
         example=EXAMPLE,
         output=OutputSpec(
             "binary",

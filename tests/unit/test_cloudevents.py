@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,17 @@ def test_the_content_type_decides_between_the_modes() -> None:
 
 def test_optional_attributes_and_extensions() -> None:
     """Subject, time and data may be absent; extension attributes are allowed."""
-    raw = event("e1", None, time=None, traceparent="00-1").replace(b"subject", b"object")
+    raw = event("e1", None, time=None, dataref="x").replace(b"subject", b"object")
     outcome = decode(received(raw), MAX)
     assert outcome == Event("e1", "urn:test", "hr.employee.updated", None, None, None)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("00-1", "00-1"), ("", ""), (7, None), ({}, None)])
+def test_the_sender_s_trace_is_kept_as_it_is(given: Any, kept: str | None) -> None:
+    """Whatever stands there, an event is never rejected for it."""
+    outcome = decode(received(event("e1", {}, traceparent=given)), MAX)
+    assert isinstance(outcome, Event)
+    assert outcome.traceparent == kept
 
 
 def test_headers_that_are_no_text_do_not_matter_in_structured_mode() -> None:

@@ -23,12 +23,13 @@ from adapters.record_files.chunks import Chunk, Source
 from adapters.record_files.csv_reader import read_csv
 from adapters.record_files.jsonl_reader import read_jsonl
 from adapters.record_files.parquet_reader import read_parquet
-from online_api.body import parse_records
 from online_api.context import Limits
+from online_api.predict_body import PredictBody
 from online_api.problems import ProblemError
 from scoring.records import Validated, Violation
 from scoring.schema import FieldType, Schema
 from scoring.text import parse_cell
+from scoring.typed_rows import made_ids
 from scoring.validation import validate_rows
 from stream_worker.cloudevents import decode
 from tests.support.broker import event, received
@@ -70,6 +71,7 @@ ANYTHING = st.one_of(
     st.none(), st.booleans(), st.sampled_from(EDGES), st.floats(), TEXTS, TIMES,
     st.just([1]), st.just({"a": 1}),
 )  # fmt: skip
+IDS = st.none() | st.integers() | st.text(st.characters(codec="utf-8"), max_size=4) | st.booleans()
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=4)
 
 
@@ -111,8 +113,8 @@ def verdict(valid: Validated) -> Verdict:
 
 def from_body(schema: Schema, record: Record) -> Verdict:
     """The body of `POST /predict`."""
-    rows = parse_records(json.dumps([record]).encode(), Limits()).rows
-    return verdict(validate_rows(schema, rows, ["r"]))
+    body = json.dumps([record]).encode()
+    return verdict(PredictBody(schema, Limits()).read(body, lambda: "r").valid)
 
 
 def from_jsonl(schema: Schema, record: Record) -> Verdict:
@@ -261,6 +263,30 @@ def test_a_record_is_the_same_alone_and_among_others(data: st.DataObject) -> Non
         assert found[position] == verdict(validate_rows(schema, [row], ["r"]))
 
 
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_body_of_several_records_is_read_as_its_records_are(data: st.DataObject) -> None:
+    """The fast way into columns gives what validation gives, ids and neighbours included."""
+    schema = data.draw(schemas())
+    rows = data.draw(st.lists(records(schema), min_size=1, max_size=6))
+    given_ids = data.draw(st.lists(IDS, min_size=len(rows), max_size=len(rows)))
+    sent = [r if i is None else {**r, "record_id": i} for r, i in zip(rows, given_ids, strict=True)]
+    ids = [
+        i if i is not None else m for i, m in zip(given_ids, made_ids("m", len(rows)), strict=True)
+    ]
+    expected = validate_rows(schema, rows, ids)
+    read = PredictBody(schema, Limits()).read(json.dumps(sent).encode(), lambda: "m").valid
+    assert read.rejections == expected.rejections
+    assert read.batch.record_ids == expected.batch.record_ids
+    assert read.positions.tolist() == expected.positions.tolist()
+    for position in range(len(read.batch)):
+        ours, theirs = (
+            Validated(v.batch.slice(position, position + 1), np.arange(1), ())
+            for v in (read, expected)
+        )
+        assert verdict(ours) == verdict(theirs)
+
+
 TIMES_AT_THE_EDGE = (
     *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1677-12-31T23:59:59.999999"),
     *("1678-01-01T00:00:00", "2261-12-31T23:59:59.999999Z", "2262-01-01", "1969-12-31T23:59:59.1Z"),
@@ -298,4 +324,4 @@ def test_half_a_surrogate_pair_is_malformed_in_every_json_form(kind: FieldType) 
     assert isinstance(binary, Violation)
     assert (structured.code, binary.code) == ("malformed", "malformed")
     with pytest.raises(ProblemError):
-        parse_records(json.dumps([record]).encode(), Limits())
+        PredictBody(schema, Limits()).read(json.dumps([record]).encode(), lambda: "r")

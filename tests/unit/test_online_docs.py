@@ -8,7 +8,7 @@ import pytest
 
 from online_api.app import create_app
 from online_api.context import DEFAULT_LIMITS, Limits, Readiness
-from online_api.micro_batch import MAX_WAITING
+from online_api.context import Limits
 from online_api.problems import KINDS, Kind
 from scoring.model_document import model_document
 from scoring.records import RejectionCode
@@ -57,7 +57,7 @@ def test_the_limits_are_the_defaults() -> None:
     assert f"| `TRILANE_MAX_RECORDS` | {DEFAULT_LIMITS.max_records} |" in TEXT
     assert f"| `TRILANE_MICRO_BATCH_RECORDS` | {DEFAULT_LIMITS.micro_batch_records} |" in TEXT
     assert f"| `TRILANE_MAX_WAIT_SECONDS` | {DEFAULT_LIMITS.max_wait_seconds:g} |" in TEXT
-    assert f"At most {MAX_WAITING} requests may wait" in TEXT
+    assert f"At most {Limits().max_waiting} requests may wait" in TEXT
 
 
 def test_every_member_of_the_model_document_is_documented(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from online_api.context import Limits
-from online_api.micro_batch import MAX_WAITING, Part, Scores, score_together
+from online_api.micro_batch import Part, Scores, score_together
 from online_api.problems import NOT_READY, OVERLOADED, Kind, ProblemError
 from scoring.model import ModelBundle
 from scoring.records import RejectionCode
@@ -149,7 +149,7 @@ async def test_the_line_has_an_end(toy: ModelBundle) -> None:
     room for another.
     """
     async with busy_scorer(toy) as rig:
-        tasks = [await rig.ask(f"r{i}") for i in range(MAX_WAITING)]
+        tasks = [await rig.ask(f"r{i}") for i in range(Limits().max_waiting)]
         refused = await rig.ask("more")
         with pytest.raises(ProblemError) as caught:
             await refused
@@ -158,7 +158,7 @@ async def test_the_line_has_an_end(toy: ModelBundle) -> None:
         await asyncio.sleep(0)
         tasks.append(await rig.ask("another"))
         found = await rig.release(*tasks)
-        expected = [*(f"r{i}" for i in range(MAX_WAITING - 1)), "another"]
+        expected = [*(f"r{i}" for i in range(Limits().max_waiting - 1)), "another"]
         assert [ids(outcome) for outcome in found] == [(name,) for name in expected]
 
 

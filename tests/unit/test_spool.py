@@ -1,4 +1,4 @@
-"""The spool at work: uploads, outages, its end, and its bounds."""
+"""The spool's writing side: what is on disk when an append returns, and what its bounds do."""
 
 import time
 from collections.abc import Iterator
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.spool import retry_delay
-from adapters.spool_segment import encode_frame, encode_header
-from scoring.errors import ConfigurationError
+from adapters.spool_segment import encode_header
+from scoring.errors import ConfigurationError, StorageUnavailable
 from tests.support.log_entries import RefusingSink
 from tests.support.spool import SOON, Spools, eventually, open_spools
 
@@ -20,39 +19,20 @@ def spools(tmp_path: Path) -> Iterator[Spools]:
         yield opened
 
 
-def wait_for_attempt(sink: RefusingSink) -> None:
-    """Wait until the sink was tried once more."""
-    tried = sink.attempts
-    eventually(lambda: sink.attempts > tried)
-
-
 def test_an_entry_is_on_disk_when_append_returns(spools: Spools) -> None:
     """One append, one frame in the open segment; nothing waits in memory."""
-    log = spools.open(RefusingSink().open)
-    batch = spools.batch(2, "one")
-    log.append(batch)
+    log = spools.open()
+    log.append(spools.batch(2, "one"))
     [segment] = spools.files()
-    assert segment.read_bytes() == encode_header(spools.model) + encode_frame(batch)
+    assert segment.read_bytes() == encode_header(spools.model) + spools.frame(2, "one")
+    assert spools.counted("accepted") == 2
 
 
-def test_many_requests_become_one_table(spools: Spools) -> None:
-    """A segment is one write to the sink, and gone when the sink has it."""
+def test_a_segment_is_closed_at_its_age(spools: Spools) -> None:
+    """Nobody has to close the log, and no later request is needed, for entries to be uploaded."""
     sink = RefusingSink()
-    log = spools.open(sink.open)
-    for number in range(50):
-        log.append(spools.batch(1, f"request-{number:02}"))
-    log.close()
-    assert len(sink.tables) == 1
-    assert sink.entry_ids == [f"request-{number:02}-0" for number in range(50)]
-    assert sink.tables[0]["request_id"].to_pylist() == [f"request-{n:02}" for n in range(50)]
-    assert spools.files() == []
-    assert (spools.counted("accepted"), spools.counted("written")) == (50, 50)
-
-
-def test_entries_are_uploaded_at_the_interval(spools: Spools) -> None:
-    """Nobody has to close the log for its entries to arrive."""
-    sink = RefusingSink()
-    log = spools.open(sink.open, SOON)
+    log = spools.open(SOON)
+    spools.run(sink.open)
     log.append(spools.batch(3, "one"))
     eventually(lambda: len(sink.entry_ids) == 3)
     log.append(spools.batch(2, "two"))
@@ -60,101 +40,23 @@ def test_entries_are_uploaded_at_the_interval(spools: Spools) -> None:
     eventually(lambda: spools.files() == [])
 
 
-def test_an_outage_delays_and_loses_nothing(spools: Spools) -> None:
-    """While the sink refuses, appends go on and the segment stays; afterwards all arrives."""
-    sink = RefusingSink(refusals=10**9)
-    log = spools.open(sink.open, SOON)
+def test_an_outage_makes_few_segments(spools: Spools) -> None:
+    """No segment is closed for its age while the one before it is still there."""
+    log = spools.open(SOON)
     log.append(spools.batch(1, "a"))
-    eventually(lambda: sink.attempts >= 2)
+    eventually(lambda: spools.upload(RefusingSink(10**9).open) is False)
     for name in "bcd":
         log.append(spools.batch(1, name))
-        wait_for_attempt(sink)
-    assert spools.counted("written") == 0
-    assert len(spools.files()) == 2, "one that was tried, one open"
-    sink.accept()
-    log.close()
-    assert sink.entry_ids == ["a-0", "b-0", "c-0", "d-0"]
-    assert spools.counted("written") == 4
-
-
-def test_waits_longer_after_every_refusal() -> None:
-    """The interval doubles while the sink refuses, up to a minute or the interval itself."""
-    delays = [retry_delay(5.0, failures) for failures in (0, 1, 2, 3, 4, 100_000)]
-    assert delays == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
-    assert retry_delay(300.0, 3) == 300.0
-
-
-def test_close_retries_within_its_deadline(spools: Spools) -> None:
-    """A sink that refuses for a moment does not cost the last entries their upload."""
-    sink = RefusingSink(refusals=3)
-    log = spools.open(sink.open, SOON)
-    log.append(spools.batch(2, "one"))
-    log.close()
-    assert sink.entry_ids == ["one-0", "one-1"]
-
-
-def test_close_gives_up_at_its_deadline(spools: Spools) -> None:
-    """What could not be uploaded in time is the next process's first upload."""
-    dead = RefusingSink(refusals=10**9)
-    log = spools.open(dead.open)
-    log.append(spools.batch(2, "one"))
-    began = time.monotonic()
-    log.close(0.2)
-    assert time.monotonic() - began < 2.0
-    assert len(spools.files()) == 1
+        time.sleep(3 * SOON)
+    assert len(spools.files()) == 2, "one that is closed, one open"
     sink = RefusingSink()
-    spools.open(sink.open).close()
-    assert sink.entry_ids == ["one-0", "one-1"]
-
-
-def test_an_append_after_close_is_kept(spools: Spools) -> None:
-    """A request that ends late is on disk all the same."""
-    log = spools.open(RefusingSink().open)
-    log.close()
-    batch = spools.batch(1, "late")
-    log.append(batch)
-    [segment] = spools.files()
-    assert segment.read_bytes().endswith(encode_frame(batch))
-
-
-def test_a_full_spool_drops_and_counts(spools: Spools, caplog: pytest.LogCaptureFixture) -> None:
-    """Beyond its size the spool takes no more, says so once, and takes more when it has room."""
-    header, frame = encode_header(spools.model), encode_frame(spools.batch(2, "0"))
-    limit = 2 * len(header) + 3 * len(frame)
-    sink = RefusingSink(refusals=10**9)
-    log = spools.open(sink.open, SOON, max_bytes=limit + len(header))
-    log.append(spools.batch(2, "0"))
-    eventually(lambda: sink.attempts >= 1)
-    caplog.clear()
-    for name in "1234":
-        log.append(spools.batch(2, name))
-    assert (spools.counted("accepted"), spools.counted("dropped")) == (6, 4)
-    assert sum(p.stat().st_size for p in spools.files()) <= limit
-    drops = [r.message for r in caplog.records if "dropped" in r.message]
-    assert drops == ["inference log entries are dropped: the spool is full"]
-    sink.accept()
-    eventually(lambda: spools.counted("written") == 6 and spools.files() == [])
-    log.append(spools.batch(2, "5"))
-    log.close()
-    assert sink.entry_ids == [f"{name}-{i}" for name in "0125" for i in range(2)]
-
-
-def test_a_failing_disk_drops_and_counts(spools: Spools) -> None:
-    """When the directory is gone, requests are still answered and the loss is counted."""
-    sink = RefusingSink()
-    log = spools.open(sink.open)
-    spools.directory.rmdir()
-    log.append(spools.batch(2, "lost"))
-    assert spools.counted("dropped") == 2
-    spools.directory.mkdir()
-    log.append(spools.batch(1, "kept"))
-    log.close()
-    assert sink.entry_ids == ["kept-0"]
+    spools.run(sink.open)
+    eventually(lambda: sink.entry_ids == ["a-0", "b-0", "c-0", "d-0"])
 
 
 def test_a_segment_has_a_size(spools: Spools) -> None:
     """A busy or long outage makes several segments, each small enough to hold in memory."""
-    log = spools.open(RefusingSink().open, segment_bytes=4000)
+    log = spools.open(segment_bytes=4000)
     for number in range(40):
         log.append(spools.batch(5, f"r{number}"))
     sizes = [p.stat().st_size for p in spools.files()]
@@ -162,15 +64,145 @@ def test_a_segment_has_a_size(spools: Spools) -> None:
     assert max(sizes) < 8000
 
 
+def test_an_append_after_close_is_kept(spools: Spools) -> None:
+    """A request that ends late is on disk all the same, and needs no other end to be uploaded."""
+    log = spools.open()
+    log.close()
+    log.append(spools.batch(1, "late"))
+    [segment] = spools.files()
+    assert segment.read_bytes().endswith(spools.frame(1, "late"))
+    sink = RefusingSink()
+    assert spools.upload(sink.open)
+    assert sink.entry_ids == ["late-0"]
+
+
+def test_a_full_spool_drops_and_counts(spools: Spools, caplog: pytest.LogCaptureFixture) -> None:
+    """Beyond its size the spool takes no more, says so once, and takes more when it has room."""
+    header, frame = encode_header(spools.model), spools.frame(2, "0")
+    limit = 2 * len(header) + 3 * len(frame)
+    log = spools.open(max_bytes=limit)
+    for name in "01234":
+        log.append(spools.batch(2, name))
+    assert (spools.counted("accepted"), spools.counted("dropped")) == (6, 4)
+    assert sum(p.stat().st_size for p in spools.files()) <= limit
+    drops = [r for r in caplog.records if "dropped" in r.message]
+    assert [r.message for r in drops] == ["inference log entries are dropped: the spool is full"]
+    assert vars(drops[0])["event"] == "spool_dropping"
+    log.close()
+    sink = RefusingSink()
+    assert spools.upload(sink.open)
+    again = spools.open(max_bytes=limit)
+    again.append(spools.batch(2, "5"))
+    again.close()
+    assert spools.upload(sink.open)
+    assert sink.entry_ids == [f"{name}-{i}" for name in "0125" for i in range(2)]
+    assert spools.counted("accepted") == spools.counted("written") == 8
+
+
+def test_a_full_spool_empties_and_takes_more(spools: Spools) -> None:
+    """The same log goes on when an uploader has made room: it measures at its interval."""
+    limit = 2 * len(encode_header(spools.model)) + 2 * len(spools.frame(2, "0"))
+    log = spools.open(SOON, max_bytes=limit)
+    sink = RefusingSink(refusals=10**9)
+    spools.run(sink.open)
+    while not spools.counted("dropped"):
+        log.append(spools.batch(2, "0"))
+    sink.accept()
+    eventually(lambda: spools.files() == [])
+
+    def taken() -> bool:
+        before = spools.counted("accepted")
+        log.append(spools.batch(2, "1"))
+        return spools.counted("accepted") > before
+
+    eventually(taken)
+
+
+def test_a_full_spool_refuses_when_told_to(
+    spools: Spools, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then the caller hears of it, and nothing is dropped behind its back."""
+    limit = 2 * len(encode_header(spools.model)) + len(spools.frame(1, "0"))
+    log = spools.open(max_bytes=limit, refuse_when_full=True)
+    log.append(spools.batch(1, "0"))
+    for name in "12":
+        with pytest.raises(StorageUnavailable, match="the spool is full"):
+            log.append(spools.batch(9, name))
+    assert (spools.counted("accepted"), spools.counted("dropped")) == (1, 0)
+    messages = [r.message for r in caplog.records]
+    assert messages == ["inference log entries are refused: the spool is full"]
+
+
+def test_leftovers_count_against_the_size(spools: Spools) -> None:
+    """The bound is on the directory, not on one process's part of it."""
+    path = spools.leave(spools.batch(9, "old"))
+    log = spools.open(max_bytes=path.stat().st_size + 100)
+    log.append(spools.batch(1, "new"))
+    assert spools.counted("dropped") == 1
+
+
+def test_what_others_write_counts_soon(spools: Spools) -> None:
+    """Two logs on a directory share its bound: neither can fill it alone."""
+    frame = len(spools.frame(5, "000"))
+    limit = 200 * frame
+    logs = [spools.open(max_bytes=limit) for _ in range(2)]
+    for number in range(400):
+        logs[number % 2].append(spools.batch(5, f"{number:03}"))
+        time.sleep(0.0002)
+    assert spools.counted("dropped") > 0
+    assert sum(p.stat().st_size for p in spools.files()) < limit * 1.5
+
+
+def test_a_failing_disk_drops_and_counts(spools: Spools) -> None:
+    """When the directory is gone, requests are still answered and the loss is counted."""
+    log = spools.open()
+    spools.directory.rmdir()
+    log.append(spools.batch(2, "lost"))
+    assert spools.counted("dropped") == 2
+    spools.directory.mkdir()
+    log.append(spools.batch(1, "kept"))
+    log.close()
+    sink = RefusingSink()
+    assert spools.upload(sink.open)
+    assert sink.entry_ids == ["kept-0"]
+
+
+def test_a_failing_disk_refuses_when_told_to(spools: Spools) -> None:
+    """As a full one does."""
+    log = spools.open(refuse_when_full=True)
+    spools.directory.rmdir()
+    with pytest.raises(StorageUnavailable, match="No such file"):
+        log.append(spools.batch(2, "refused"))
+    assert spools.counted("dropped") == 0
+
+
+def test_a_segment_deleted_by_somebody_is_noticed(spools: Spools) -> None:
+    """What was in it is counted as dropped, and a new segment is made."""
+    log = spools.open(SOON)
+    log.append(spools.batch(2, "kept"))
+    [closed] = spools.files()
+    eventually(lambda: spools.upload(RefusingSink(10**9).open) is False)
+    log.append(spools.batch(3, "lost"))
+    [open_segment] = [path for path in spools.files() if path != closed]
+    open_segment.unlink()
+    eventually(lambda: spools.counted("dropped") == 3)
+    log.append(spools.batch(1, "new"))
+    log.close()
+    sink = RefusingSink()
+    assert spools.upload(sink.open)
+    assert sink.entry_ids == ["kept-0", "kept-1", "new-0"]
+    assert spools.counted("accepted") == spools.counted("written") + spools.counted("dropped")
+
+
 def test_a_directory_that_cannot_be_made_is_a_configuration_error(spools: Spools) -> None:
     """The start fails and names the directory."""
     spools.directory.write_text("a file")
     with pytest.raises(ConfigurationError, match="spool"):
-        spools.open(RefusingSink().open)
+        spools.open()
 
 
 def test_the_spool_is_readable_by_its_owner_only(spools: Spools) -> None:
     """Entries are personal data."""
-    spools.open(RefusingSink().open).append(spools.batch(1, "one"))
+    spools.open().append(spools.batch(1, "one"))
     assert [p.stat().st_mode & 0o077 for p in spools.files()] == [0]
     assert spools.directory.stat().st_mode & 0o077 == 0

@@ -1,0 +1,77 @@
+"""What the connections of one process share: their limits, who was turned away, and refusals."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from online_api.context import Sources
+from online_api.problems import Kind, ProblemError, problem_response
+
+MAX_HEADER_BYTES: Final = 32 * 1024
+MAX_HEADERS: Final = 100
+HEADERS_RULE: Final = (
+    f"send at most {MAX_HEADERS} headers, and {MAX_HEADER_BYTES} bytes of them and the target"
+)
+
+MAX_PIPELINED: Final = 64
+"""Requests of one connection that wait for the answer before theirs."""
+
+LEAVE_SECONDS: Final = 2.0
+"""How long a refused peer has to read its answer."""
+
+MAX_TURNED_AWAY: Final = 256
+"""Connections beyond the limit that are being answered; beyond this too, they are only closed."""
+
+READ_BYTES: Final = 64 * 1024
+"""A peer that takes fewer bytes of its answer than this in `body_seconds` does not read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How long a connection may take, and how many there may be, of one process.
+
+    `header_seconds`: from the connection, or the first byte of a later request, to the end of its
+    headers. `body_seconds`: for a part of the answer to be read. `idle_seconds`: between requests.
+    """
+
+    header_seconds: float = 10.0
+    body_seconds: float = 10.0
+    idle_seconds: float = 75.0
+    max_connections: int = 2048
+
+    @property
+    def look_seconds(self) -> float:
+        """How often a connection must be looked at, so that no end of these is missed."""
+        return min(self.header_seconds, self.body_seconds, self.idle_seconds)
+
+
+def _ignore(_: str) -> None: ...
+
+
+@dataclass(slots=True)
+class House:
+    """`shed` is told the reason of each connection or request that is refused here."""
+
+    limits: ConnectionLimits
+    shed: Callable[[str], None] = _ignore
+    new_id: Callable[[], str] = field(default_factory=lambda: Sources().new_id)
+    turned_away: set[Any] = field(default_factory=set)
+
+
+def refusal(
+    kind: Kind, detail: str, request_id: str, headers: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """A whole answer on the wire, after which the connection closes."""
+    response = problem_response(ProblemError(kind, detail), request_id)
+    lines = [
+        b"%b: %b\r\n" % header
+        for header in (
+            *headers,
+            *response.raw_headers,
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
+        )
+    ]
+    return b"".join([STATUS_LINE[kind.status], *lines, b"\r\n", bytes(response.body)])

@@ -1,0 +1,35 @@
+"""Processes as Linux shows them."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE_SECONDS = 30
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must happen."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; one that nobody has waited for has."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return text.rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            text = path.read_text(encoding="ascii", errors="replace")
+            if int(text.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.parent.name))
+    return found
