@@ -15,11 +15,11 @@ demo: $(READY)  ## train, package, serve in three lanes, watch; everything on th
 	$(BIN)/trilane demo
 
 test: $(READY)  ## every test that needs nothing but the lock
-	$(BIN)/python -m pytest -m "not azurite and not kubectl and not chromium"
+	$(BIN)/python -m pytest -m "not azurite and not kubectl and not chromium and not fuzz"
 
-test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob  ## tests against Azurite, kubectl and Chromium (needs npm, kubectl, chromium)
+test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob  ## tests against Azurite, kubectl and Chromium, and the fuzz (needs npm, kubectl, chromium)
 	$(BIN)/python -m tests.support.azurite $(NPM_DIR)/node_modules/.bin/azurite-blob \
-	  $(BIN)/python -m pytest -m "azurite or kubectl or chromium"
+	  $(BIN)/python -m pytest -m "azurite or kubectl or chromium or fuzz"
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -18,8 +18,9 @@ from typing import Final
 
 from adapters.spool_frame import FrameEncoder
 from adapters.spool_segment import SUFFIX, SegmentWriter, encode_header
+from adapters.spool_space import SpoolSpace
 from adapters.telemetry import LaneMetrics
-from scoring.errors import ConfigurationError, StorageUnavailable
+from scoring.errors import StorageUnavailable
 from scoring.inference_log import LogBatch
 from scoring.model import ModelDescription
 
@@ -27,7 +28,6 @@ SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """An open segment that has reached this size is closed."""
 
 _CREATE_ATTEMPTS: Final = 10
-_MEASURED_SHARE: Final = 16
 _CLOSE_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -38,9 +38,8 @@ class SpooledInferenceLog:
     storage. Thread-safe.
 
     Bounded: beyond `max_bytes` in the directory, and when the disk fails, new entries are dropped
-    and counted, or refused. What other processes write counts from the next measurement: at every
-    rotation, and when this log has written a sixteenth of the bound. By about that much for each of
-    them the directory may grow beyond it.
+    and counted, or refused. What other processes write is seen at every interval, and whenever
+    this log has written a sixteenth of the bound.
     """
 
     def __init__(
@@ -62,24 +61,19 @@ class SpooledInferenceLog:
         self._directory = directory
         self._metrics = metrics
         self._rotate_seconds = rotate_seconds
-        self._max_bytes = max_bytes
+        self._space = SpoolSpace(directory, max_bytes)
         self._clock = clock
         self._refuse_when_full = refuse_when_full
         self._segment_bytes = segment_bytes
         self._header = encode_header(model)
         self._encode = FrameEncoder(model).encode
-        self._lock = threading.Lock()  # over the eight below
+        self._lock = threading.Lock()  # over the space and the five below
         self._segment: SegmentWriter | None = None
         self._previous: Path | None = None
         self._created = 0
         self._reported = False
         self._closed = False
-        self._measured = 0
-        self._measured_at = 0
-        self._written = 0
         self._wake = threading.Event()
-        _make_directory(directory)
-        self._measure()
         self._thread = threading.Thread(target=self._work, name="spool", daemon=True)
         self._thread.start()
 
@@ -113,23 +107,21 @@ class SpooledInferenceLog:
 
     def _write(self, frame: bytearray, count: int) -> str | None:
         """Why the frame is not on disk, or None when it is. The lock is held."""
-        taken = self._measured + self._written - self._measured_at
-        if taken + len(self._header) + len(frame) > self._max_bytes:
+        if not self._space.has(len(self._header) + len(frame)):
             return "the spool is full"
         try:
             segment = self._segment
             if segment is None:
                 segment = self._segment = self._create()
-                self._written += segment.size
+                self._space.wrote(segment.size)
             segment.append(frame, count)
         except OSError as error:
             self._rotate()
             return error.strerror or str(error)
-        self._written += len(frame)
+        if self._space.wrote(len(frame)):
+            self._wake.set()
         if segment.size >= self._segment_bytes or self._closed:
             self._rotate()
-        if (self._written - self._measured_at) * _MEASURED_SHARE > self._max_bytes:
-            self._wake.set()
         return None
 
     def _create(self) -> SegmentWriter:
@@ -161,7 +153,7 @@ class SpooledInferenceLog:
                 if time.monotonic() >= due:
                     due = time.monotonic() + self._rotate_seconds
                     self._rotate_aged()
-                self._measure()
+                self._space.measure()
             except OSError as error:  # the thread must live; the next append sees it too
                 self._report(error.strerror or str(error))
 
@@ -185,13 +177,6 @@ class SpooledInferenceLog:
         self._segment = None
         return segment.entries
 
-    def _measure(self) -> None:
-        """Count what lies in the directory, other processes' segments included."""
-        before = self._written
-        measured = sum(_size(path) for path in self._directory.iterdir())
-        with self._lock:
-            self._measured, self._measured_at = measured, before
-
     def _report(self, problem: str) -> None:
         """Log it, once in an interval."""
         with self._lock:
@@ -201,19 +186,3 @@ class SpooledInferenceLog:
             logger.error(
                 "inference log entries are %s: %s", done, problem, extra={"event": "spool_dropping"}
             )
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"cannot make the spool {directory}: {error.strerror}") from error
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigurationError(f"the spool {directory} cannot be written")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -5,7 +5,7 @@ Once for all frames: a table for each request costs more than scoring it.
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,29 +15,35 @@ from adapters.parquet_log import arrow_array, log_schema
 from adapters.spool_frame import CellLayout, Frame, decode_frame
 from adapters.spool_segment import Segment, UnreadableSegment
 from scoring.inference_log import KEY_COLUMNS, SCHEMA_VERSION
+from scoring.model import ModelDescription
 from scoring.records import Column
+
+FRAMES_AT_ONCE: Final = 2048
+"""Decoded, a frame takes about ten times as much memory as in its file."""
 
 
 def segment_table(segment: Segment) -> pa.Table:
-    """All entries of a segment as one table of the inference log, scored ones first.
+    """All entries of a segment, which has some, as one table of the inference log.
 
-    Raises UnreadableSegment when the frames do not fit the header's model. A segment without
-    frames gives an empty table.
+    Raises UnreadableSegment when the frames do not fit the header's model.
     """
+    payloads = segment.payloads
+    parts = [payloads[i : i + FRAMES_AT_ONCE] for i in range(0, len(payloads), FRAMES_AT_ONCE)]
     try:
-        return _table(segment, [decode_frame(payload) for payload in segment.payloads])
+        return pa.concat_tables(
+            [_table(segment.model, list(map(decode_frame, part))) for part in parts]
+        )
     except (msgspec.DecodeError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         name = type(error).__name__
         raise UnreadableSegment(name, segment.entries, segment.model.version) from error
 
 
-def _table(segment: Segment, frames: list[Frame]) -> pa.Table:
-    model = segment.model
+def _table(model: ModelDescription, frames: list[Frame]) -> pa.Table:
+    """The scored entries of every frame, then the rejected ones of every frame."""
     schema = log_schema(model.schema, model.output_columns)
     frames.sort(key=_records)
-    scored = sum(map(_records, frames))
-    columns = list(_keys(segment, frames, scored))
-    missing = segment.entries - scored
+    scored, missing = sum(map(_records, frames)), sum(len(frame.rejected) for frame in frames)
+    columns = list(_keys(model, frames, scored, missing))
     cells = [*_cells(CellLayout.of(model), frames, scored), _outlier_scores(frames, scored)]
     for field, column in zip(list(schema)[len(columns) :], cells, strict=True):
         values = arrow_array(column, field.type)
@@ -51,13 +57,11 @@ def _records(frame: Frame) -> int:
     return len(frame.record_ids)
 
 
-def _keys(segment: Segment, frames: Sequence[Frame], scored: int) -> Iterator[pa.Array]:
-    """The key columns: the scored entries of every frame, then the rejected ones of every frame."""
-    count, version = segment.entries, segment.model.version
+def _keys(
+    model: ModelDescription, frames: Sequence[Frame], scored: int, missing: int
+) -> Iterator[pa.Array]:
+    count, version = scored + missing, model.version
     rejections = [rejection for frame in frames for rejection in frame.rejected]
-    missing = count - scored
-    if len(rejections) != missing:
-        raise ValueError("entries are not scored plus rejected")
     sizes = [*map(_records, frames), *(len(frame.rejected) for frame in frames)]
     of_frame = pa.array(np.repeat(np.tile(np.arange(len(frames)), 2), sizes))
     every = {
@@ -66,7 +70,7 @@ def _keys(segment: Segment, frames: Sequence[Frame], scored: int) -> Iterator[pa
         "model_version": version.version,
         "model_digest": version.digest,
     }
-    kinds = {field.name: field.type for field in log_schema(segment.model.schema, ())}
+    kinds = {field.name: field.type for field in log_schema(model.schema, ())}
     for name in KEY_COLUMNS:
         kind = kinds[name]
         if name in every:

@@ -6,11 +6,11 @@ models included. Several uploaders may share a directory: whoever can lock a seg
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from adapters.spool_segment import (
     SUFFIX,
@@ -19,8 +19,7 @@ from adapters.spool_segment import (
     claimed,
     read_segment,
 )
-from adapters.storage import Storage
-from adapters.telemetry import LaneMetrics
+from adapters.spool_sinks import CounterOf, EntryCounter, OpenSink, TableLog
 from scoring.errors import TrilaneError
 from scoring.model import ModelDescription
 from scoring.records import ModelVersion
@@ -28,8 +27,8 @@ from scoring.records import ModelVersion
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MERGED_BYTES: Final = 32 * 1024 * 1024
-"""Segments are merged until they have this size together: four full ones."""
+MERGED_BYTES: Final = 16 * 1024 * 1024
+"""Segments are merged until they have this size together: two full ones."""
 
 MERGED_SEGMENTS: Final = 256
 MAX_BACKOFF_SECONDS: Final = 60.0
@@ -39,35 +38,6 @@ _DRAIN_RETRY_SECONDS: Final = 1.0
 _UNKNOWN: Final = ModelVersion("unknown", "unknown", "")
 
 logger = logging.getLogger(__name__)
-
-
-class TableLog(Protocol):
-    """Where the entries of one model version end up."""
-
-    def write_table(self, table: "pa.Table") -> None:
-        """Write the rows of an inference log table; writing the same table again is safe.
-
-        Raises TrilaneError when not everything was written.
-        """
-        ...
-
-
-OpenSink = Callable[[ModelDescription], TableLog]
-"""The sink for the entries of a model; a leftover segment may belong to any."""
-
-MetricsOf = Callable[[ModelVersion], LaneMetrics]
-"""Where the entries of a model version are counted."""
-
-
-def parquet_sink(storage: Storage) -> OpenSink:
-    """Sinks that write the Parquet inference log; imports pyarrow when the first one is opened."""
-
-    def open_sink(model: ModelDescription) -> TableLog:
-        from adapters.parquet_log import ParquetInferenceLog
-
-        return ParquetInferenceLog(storage, model)
-
-    return open_sink
 
 
 def retry_delay(interval_seconds: float, failures: int) -> float:
@@ -114,13 +84,13 @@ class SpoolUploader:
         self,
         directory: Path,
         open_sink: OpenSink,
-        metrics_of: MetricsOf,
+        counter_of: CounterOf,
         interval_seconds: float,
         merged_bytes: int = MERGED_BYTES,
     ) -> None:
         self._directory = directory
         self._open_sink = open_sink
-        self._metrics_of = metrics_of
+        self._counter_of = counter_of
         self._interval = interval_seconds
         self._merged_bytes = merged_bytes
         self._merged: dict[bytes, _Merged] = {}
@@ -179,7 +149,7 @@ class SpoolUploader:
                 self._add(path, data, claim)
             except UnreadableSegment as error:
                 path.rename(path.with_suffix(UNREADABLE_SUFFIX))
-                self._metrics_of(error.version or _UNKNOWN).logged("dropped", error.entries)
+                self._counter_of(error.version or _UNKNOWN).logged("dropped", error.entries)
                 _report("a spool segment is unreadable and was set aside", f"{path.name}, {error}")
         count = sum(len(merged.segments) for merged in self._merged.values())
         if self._held >= self._merged_bytes or count >= MERGED_SEGMENTS:
@@ -208,19 +178,19 @@ class SpoolUploader:
         for header, merged in list(self._merged.items()):
             if merged.tables:
                 merged.write(self._open_sink(merged.model))
-            metrics = self._metrics_of(merged.model.version)
+            counter = self._counter_of(merged.model.version)
             for taken in merged.segments:
                 taken.path.unlink()
-                _count(taken, metrics)
+                _count(taken, counter)
             merged.claims.close()
             del self._merged[header]
         self._held = 0
 
 
-def _count(taken: _Taken, metrics: LaneMetrics) -> None:
-    metrics.logged("written", taken.entries)
+def _count(taken: _Taken, counter: EntryCounter) -> None:
+    counter.logged("written", taken.entries)
     if taken.torn_bytes:
-        metrics.logged("dropped", taken.torn_entries)
+        counter.logged("dropped", taken.torn_entries)
         logger.warning(
             "entries of a spool segment were torn and cut off",
             extra={"event": "spool_torn", "segment": taken.path.name, "bytes": taken.torn_bytes},

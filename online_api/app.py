@@ -22,7 +22,7 @@ from online_api.lane import Lane
 from online_api.mlflow_protocol import MlflowRoutes
 from online_api.needs import Needs
 from online_api.open_inference import OpenInferenceRoutes
-from online_api.openapi import build_openapi
+from online_api.openapi import Guards, build_openapi
 from online_api.predict import PredictRoute
 from online_api.problems import ProblemError, problem_response
 from online_api.served import Models
@@ -113,9 +113,10 @@ def create_app(
     needs = Needs(models, scoring, BodyReader(limits, load), limits, readiness, sources)
     _add_scoring(table, needs, policy)
     _add_status(table, models, watch, readiness, policy)
-    _add_docs(table, DocsPage(build_openapi(models, limits)))
+    _add_docs(table, DocsPage(build_openapi(models, limits, _guards(policy))))
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(Exception, _problem)  # and goes on to the front door, which logs it
     return FrontDoor(app, table.direct, watch, limits, readiness, sources)
 
 
@@ -150,6 +151,10 @@ def _add_status(
     table.shows("/models/{name}", status.named_model, policy.model)
 
 
+def _guards(policy: Policy) -> Guards | None:
+    return Guards(policy.metrics, policy.model) if policy.access.configured else None
+
+
 def _add_docs(table: _Table, docs: DocsPage) -> None:
     for path, endpoint in docs.routes().items():
         table.shows(path, endpoint)
@@ -168,4 +173,4 @@ async def _lifespan(readiness: Readiness, models: Models) -> AsyncIterator[None]
 
 async def _problem(request: Request, error: Exception) -> Response:
     context: RequestContext = request.scope[SCOPE_KEY]
-    return problem_response(error, context.request_id)
+    return problem_response(error, context.request_id, context.route)

@@ -1,5 +1,9 @@
 """What the connections of one process share: their limits, who was turned away, and refusals."""
 
+import asyncio
+import fcntl
+import sys
+import termios
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -58,6 +62,19 @@ class House:
     shed: Callable[[str], None] = _ignore
     new_id: Callable[[], str] = field(default_factory=lambda: Sources().new_id)
     turned_away: set[Any] = field(default_factory=set)
+
+
+def kernel_unsent(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel keeps because the peer has not taken them (SIOCOUTQ in tcp(7)).
+
+    It takes new ones only when a third of its buffer is free, which may be a megabyte.
+    """
+    count = bytearray(4)
+    try:
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, count)
+    except OSError:  # gone, or a system without it
+        return 0
+    return int.from_bytes(count, sys.byteorder)
 
 
 def refusal(

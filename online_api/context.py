@@ -1,7 +1,7 @@
 """What accompanies a request, and what the outside world is to this app: time and ids."""
 
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ def _utc_now() -> datetime:
 
 
 def _random_id() -> str:
-    return str(uuid.uuid4())
+    return secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,10 @@ class Sources:
     now: Callable[[], datetime] = _utc_now
     new_id: Callable[[], str] = _random_id
     timer: Callable[[], float] = time.perf_counter
+
+    def record_id_base(self, context: "RequestContext") -> str:
+        """What the ids begin with that records without one get: callers may repeat theirs."""
+        return self.new_id() if context.named_by_caller else context.request_id
 
 
 class Readiness:

@@ -29,6 +29,7 @@ from online_api.connections import (
     MAX_TURNED_AWAY,
     READ_BYTES,
     House,
+    kernel_unsent,
     refusal,
 )
 from online_api.problems import HEADERS_TOO_LARGE, MALFORMED, OVERLOADED, REQUEST_TIMEOUT, Kind
@@ -72,8 +73,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._phase = _Phase.HEADERS
         self._since = 0.0  # when the phase began, or in WORKING the last answer was complete
         self._partial = False  # between the first byte of a request and the end of its headers
-        self._received = 0  # bytes of that request in chunks before this one
-        self._chunk = 0
+        self._chunk = 0  # bytes that are being parsed
+        self._behind = False  # whether in them that request begins behind another
+        self._received = 0  # bytes of that request before them, or nearly so if it began behind
         self._too_large = False
         self._declined = b""
         self._deaf = False
@@ -112,6 +114,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         self._chunk = len(data)
+        self._behind = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -125,7 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(self._declined + data[upgrade.args[0] :])
             return
         if self._partial:
-            self._received += self._chunk
+            self._received += self._size() if self._behind else self._chunk
             if self._received > MAX_HEADER_BYTES:
                 self._stop_listening(HEADERS_TOO_LARGE, HEADERS_RULE)
 
@@ -151,6 +154,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._partial = True
         self._received = 0
+        self._behind = self._phase in (_Phase.WORKING, _Phase.SKIPPING)
         if self._phase is _Phase.IDLE:
             self._enter(_Phase.HEADERS)
 
@@ -262,6 +266,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _is_unread(self, now: float) -> bool:
         """Whether an answer waits of which the peer took nearly nothing for `body_seconds`."""
         waiting = self.transport.get_write_buffer_size()
+        if waiting:
+            waiting += kernel_unsent(self.transport)
         known = self._unread > 0 and self._since <= self._unread_since
         if waiting and known and waiting > self._unread - READ_BYTES:
             return now - self._unread_since >= self.house.limits.body_seconds

@@ -1,6 +1,5 @@
 """MLflow's scoring protocol, for the default model (mlflow.pyfunc.scoring_server)."""
 
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -42,10 +41,10 @@ class MlflowRoutes:
         table, params = self._read(kind, body, served)
         require_parameters(params, _PARAMS, "params")
         reasons = wanted_reasons(call.scope["query_string"], params, served.model)
-        new_id = lru_cache(1)(self._needs.sources.new_id)  # the same in shadow
+        base = self._needs.sources.record_id_base(call.context)
 
         def read(model: ServedModel) -> Read:
-            return Read(table.validated(model.model.schema, new_id))
+            return Read(table.validated(model.model.schema, base))
 
         scored = await self._needs.scoring.answer(served, call.context, Asked(body, read, reasons))
         return Answer(_ENCODER.encode({"predictions": _predictions(scored)}))

@@ -3,7 +3,6 @@
 Source: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 """
 
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -55,10 +54,10 @@ class OpenInferenceRoutes:
         reasons = wanted_reasons(call.scope["query_string"], parameters, served.model)
         wanted = WantedOutputs(body.request, served.model, reasons)
         table = read_inputs(body, served.model.schema, self._needs.limits)
-        new_id = lru_cache(1)(self._needs.sources.new_id)  # the same in shadow
+        base = self._needs.sources.record_id_base(call.context)
 
         def read(model: ServedModel) -> Read:
-            return Read(table.validated(model.model.schema, new_id))
+            return Read(table.validated(model.model.schema, base))
 
         asked = Asked(data, read, reasons)
         return wanted.answer(await self._needs.scoring.answer(served, call.context, asked))

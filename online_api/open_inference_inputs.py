@@ -16,7 +16,7 @@ from online_api.open_inference_tensors import (
 )
 from online_api.predict_body import require_count
 from online_api.problems import MALFORMED, ProblemError
-from online_api.record_tables import Columns, NewId, Table
+from online_api.record_tables import Columns, Table
 from scoring.predictions import RECORD_ID
 from scoring.records import Validated
 from scoring.schema import Schema
@@ -72,7 +72,7 @@ class _Matrix:
     def __len__(self) -> int:
         return self._count
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """See `Table`."""
         width = len(schema.names)
         if len(self._values) != width * self._count:
@@ -87,7 +87,7 @@ class _Matrix:
             for feature in schema.features:
                 cells = columns[feature.name]
                 columns[feature.name] = [parse_cell(feature.type, cell) for cell in cells]
-        return Columns(columns, self._count).validated(schema, new_id)
+        return Columns(columns, self._count).validated(schema, base)
 
 
 def _require_kind(place: int, tensor: InputTensor) -> None:

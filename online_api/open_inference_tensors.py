@@ -141,8 +141,6 @@ def _texts(data: memoryview, count: int) -> list[str]:
             break
         (size,) = _LENGTH.unpack_from(data, start)
         end = start + _LENGTH.size + size
-        if end > len(data):
-            break
         try:
             texts.append(str(data[start + _LENGTH.size : end], "utf-8"))
         except UnicodeDecodeError:

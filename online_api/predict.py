@@ -1,6 +1,5 @@
 """`POST /predict` and `/predict/{name}`."""
 
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -45,10 +44,10 @@ class PredictRoute:
         require_json(call)
         reasons = requested_reasons(call.scope["query_string"], served.model)
         body = await self._bodies.read(call)
-        new_id = lru_cache(1)(self._sources.new_id)  # the same in shadow
+        base = self._sources.record_id_base(call.context)
 
         def read(model: ServedModel) -> Read:
-            return self._readers[id(model)].read(body, new_id)
+            return self._readers[id(model)].read(body, base)
 
         scored = await self._scoring.answer(served, call.context, Asked(body, read, reasons))
         rows = self._writers[id(served)].rows(scored)

@@ -1,6 +1,6 @@
 """The body of `/predict` as records: an array of them, or an object with them and their time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -38,11 +38,11 @@ class PredictBody:
         self._typed = typed_rows(schema, id_member)
         self._decoder = None if self._typed is None else _decoder(self._typed.row)
 
-    def read(self, body: bytes, new_id: Callable[[], str]) -> Read:
-        """The records. One without id gets an id that begins with `new_id`. Raises ProblemError."""
-        return self._quickly(body, new_id) or self._closely(body, new_id)
+    def read(self, body: bytes, base: str) -> Read:
+        """The records. One without id gets an id that begins with `base`. Raises ProblemError."""
+        return self._quickly(body, base) or self._closely(body, base)
 
-    def _quickly(self, body: bytes, new_id: Callable[[], str]) -> Read | None:
+    def _quickly(self, body: bytes, base: str) -> Read | None:
         """None when something needs a closer look."""
         if self._typed is None or self._decoder is None:
             return None
@@ -55,14 +55,14 @@ class PredictBody:
             rows, time = document.records, document.event_time
         if not 0 < len(rows) <= self._limits.max_records:
             return None
-        valid = self._typed.validated(rows, new_id)
+        valid = self._typed.validated(rows, base)
         if valid is None:
             return None
         return Read(valid, None if time is msgspec.UNSET else _event_time(time))
 
-    def _closely(self, body: bytes, new_id: Callable[[], str]) -> Read:
+    def _closely(self, body: bytes, base: str) -> Read:
         rows, event_time = self._parsed(body)
-        ids: list[Any] = made_ids(new_id(), len(rows))
+        ids: list[Any] = made_ids(base, len(rows))
         if self._id_member is not None:
             ids = [_taken(row, made) for row, made in zip(rows, ids, strict=True)]
         return Read(validate_rows(self._schema, rows, ids), event_time)

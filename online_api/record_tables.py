@@ -4,7 +4,7 @@ What is decoded once can be validated for several models. All of them end in `sc
 so that a record gets the same verdict and the same bits in every shape.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,19 +18,17 @@ from scoring.typed_rows import made_ids
 from scoring.validation import validate_columns, validate_rows
 from scoring.values import Values
 
-NewId = Callable[[], str]
-
 
 class Table(Protocol):
     """Records in one shape.
 
     The field `record_id`, where the model has none of that name, is the record's id. A record
-    without one gets one that begins with what `new_id` gives.
+    without one gets one that begins with `base`.
     """
 
     def __len__(self) -> int: ...
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """Their verdicts. Raises ProblemError when the shape does not fit the model."""
         ...
 
@@ -44,9 +42,9 @@ class Objects:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """See `Table`."""
-        rows, ids = self._rows, made_ids(new_id(), len(self._rows))
+        rows, ids = self._rows, made_ids(base, len(self._rows))
         if RECORD_ID in schema.names:
             return validate_rows(schema, rows, ids)
         given = [
@@ -66,10 +64,10 @@ class Columns:
     def __len__(self) -> int:
         return self._count
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """See `Table`."""
         columns = dict(self._columns)
-        ids: Values = made_ids(new_id(), self._count)
+        ids: Values = made_ids(base, self._count)
         if RECORD_ID not in schema.names:
             ids = columns.pop(RECORD_ID, ids)
         plain = ids.tolist() if isinstance(ids, np.ndarray) else ids
@@ -87,7 +85,7 @@ class Arrays:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """See `Table`."""
         width = len(schema.names)
         for position, row in enumerate(self._rows):
@@ -95,7 +93,7 @@ class Arrays:
                 rule = f"must have {width} values, one for each field of the signature, in order"
                 raise ProblemError(MALFORMED, f"{self._place}[{position}] {rule}")
         columns = dict(zip(schema.names, zip(*self._rows, strict=True), strict=True))
-        return validate_columns(schema, columns, made_ids(new_id(), len(self._rows)))
+        return validate_columns(schema, columns, made_ids(base, len(self._rows)))
 
 
 class Cells:
@@ -109,16 +107,18 @@ class Cells:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def validated(self, schema: Schema, new_id: NewId) -> Validated:
+    def validated(self, schema: Schema, base: str) -> Validated:
         """See `Table`."""
         kinds = {feature.name: feature.type for feature in schema.features}
+        if kinds.keys().isdisjoint(self._header):  # or else a record's values pass for names
+            raise ProblemError(MALFORMED, "the header names no field of the model")
         columns: dict[str, Values] = {}
         for name, cells in zip(self._header, zip(*self._rows, strict=True), strict=True):
             if name in kinds:
                 columns[name] = [parse_cell(kinds[name], cell) for cell in cells]
             elif name:
                 columns[name] = [cell or None for cell in cells]
-        return Columns(columns, len(self._rows)).validated(schema, new_id)
+        return Columns(columns, len(self._rows)).validated(schema, base)
 
 
 def _without_id(row: Any) -> Any:

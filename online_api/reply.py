@@ -43,7 +43,7 @@ class Reply:
     async def problem(self, error: Exception) -> None:
         """Answer with a problem document, unless an answer has begun already."""
         if not self.status:
-            document = problem_response(error, self._context.request_id)
+            document = problem_response(error, self._context.request_id, self._context.route)
             head = {"status": document.status_code, "headers": document.raw_headers}
             await self.send({"type": "http.response.start", **head})
             await self.send({"type": "http.response.body", "body": document.body})

@@ -112,8 +112,8 @@ class OnlineSettings(StorageSettings):
     )
     request_lines: Literal["off", "sizes", "outputs", "features"] = Field(
         "sizes",
-        description="What InputData and OutputData lines on stderr hold: nothing is written, sizes, "
-        "the predictions too, or the records too.",
+        description="What InputData and OutputData lines on stderr hold; the larger ones hold what "
+        "the smaller do.",
     )
 
     def limits(self) -> Limits:

@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from adapters.logs import setup_logging
-from adapters.spool_uploader import MetricsOf, SpoolUploader, parquet_sink
+from adapters.metric_families import share_metrics
+from adapters.spool_sinks import CounterOf, EntryCounter, parquet_sink
+from adapters.spool_uploader import SpoolUploader
 from adapters.storage import open_storage
 from adapters.telemetry import LaneMetrics, MetricFamilies
 from scoring.errors import TerminalError
@@ -83,29 +85,35 @@ def main() -> int:
     uploader = SpoolUploader(
         Path(settings.spool_dir),
         parquet_sink(storage),
-        metrics_in(Path(settings.metrics_files)),
+        counters_in(Path(settings.metrics_files)),
         settings.interval_seconds,
     )
     uploader.run(closing, abandoned)
     return 0
 
 
-def metrics_in(files: Path) -> MetricsOf:
-    """Counts in the files that the server's processes share, as long as they are there."""
-    known: dict[ModelVersion, LaneMetrics] = {}
-    families: list[MetricFamilies] = []
+class _Uncounted:
+    """For a server that is gone: its metrics are cleared away, and nobody reads them."""
 
-    def metrics_of(version: ModelVersion) -> LaneMetrics:
+    def logged(self, outcome: Literal["written", "dropped"], entries: int) -> None:
+        """Count nothing."""
+
+
+def counters_in(files: Path) -> CounterOf:
+    """Counters in the files that the server's processes share."""
+    share_metrics(files)
+    families = MetricFamilies(files)
+    known: dict[ModelVersion, EntryCounter] = {}
+
+    def counter_of(version: ModelVersion) -> EntryCounter:
         if version not in known:
             try:
-                families[:] = families or [MetricFamilies(files)]
-                made = LaneMetrics("online", version.name, version.version, families[0])
-            except OSError:  # the server was killed and the next one has cleared them away
-                made = LaneMetrics("online", version.name, version.version)
-            known[version] = made
+                known[version] = LaneMetrics("online", version.name, version.version, families)
+            except OSError:
+                known[version] = _Uncounted()
         return known[version]
 
-    return metrics_of
+    return counter_of
 
 
 def _watch(lines: Iterator[bytes], closing: threading.Event, abandoned: threading.Event) -> None:

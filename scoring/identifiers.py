@@ -8,9 +8,8 @@ def derived_id(*parts: str) -> str:
 
     The first 128 bits of the SHA-256 of the parts, each preceded by its length in bytes.
     """
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big"))
-        digest.update(raw)
-    return digest.hexdigest()[:32]
+        pieces += (len(raw).to_bytes(8, "big"), raw)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()[:32]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final, Protocol
 
 from scoring.errors import ReasonsUnavailable
@@ -54,12 +55,12 @@ class ModelDescription:
     manifest: Manifest
     schema: Schema
 
-    @property
+    @cached_property
     def version(self) -> ModelVersion:
         """Name, version and digest, as every score carries them."""
         return ModelVersion(self.manifest.name, self.manifest.version, self.manifest.digest)
 
-    @property
+    @cached_property
     def output_columns(self) -> tuple[OutputColumn, ...]:
         """Names and types of what `score` returns."""
         return tuple(self.manifest.output.columns)

@@ -6,7 +6,7 @@ and a whole block of numbers is packed into an array at once. What is accepted h
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -50,12 +50,10 @@ class TypedRows:
         self.row: type[msgspec.Struct] = _row_type(self._features, schema.ignored, record_id)
         """What one record decodes to. Decoding refuses more than validation does."""
 
-    def validated(
-        self, rows: Sequence[msgspec.Struct], new_id: Callable[[], str]
-    ) -> Validated | None:
+    def validated(self, rows: Sequence[msgspec.Struct], base: str) -> Validated | None:
         """The batch of rows, at least one; None when one of them needs a closer look.
 
-        A record without id gets one that begins with the `new_id` of the call.
+        A record without id gets one that begins with `base`.
         """
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         found: list[Column] = []
@@ -66,21 +64,21 @@ class TypedRows:
             if converted is None:
                 return None
             found.extend(converted)
-        ids = self._ids(columns, len(rows), new_id)
+        ids = self._ids(columns, len(rows), base)
         if ids is None:
             return None
         batch = RecordBatch(ids, tuple([found[place] for place in self._order]))
         return Validated(batch, np.arange(len(rows), dtype=np.intp), ())
 
     def _ids(
-        self, columns: Sequence[tuple[Any, ...]], count: int, new_id: Callable[[], str]
+        self, columns: Sequence[tuple[Any, ...]], count: int, base: str
     ) -> tuple[str, ...] | None:
         given = columns[len(self._features)] if self._has_ids else ()
         unset = given.count(msgspec.UNSET)
         if unset == len(given):
-            return tuple(made_ids(new_id(), count))
+            return tuple(made_ids(base, count))
         if unset:
-            made = made_ids(new_id(), count)
+            made = made_ids(base, count)
             given = tuple(m if g is msgspec.UNSET else g for g, m in zip(given, made, strict=True))
         ids = [record_id for record_id in map(as_record_id, given) if record_id is not None]
         return tuple(ids) if len(ids) == count else None
@@ -133,7 +131,7 @@ def _converted(
     code, dtype = _CODES[feature.type]
     table = np.empty((len(block), count), dtype=dtype)
     try:
-        struct.pack_into(f"{table.size}{code}", table, 0, *chain.from_iterable(block))
+        struct.pack_into(f"{table.size}{code}", table.data, 0, *chain.from_iterable(block))
     except struct.error:  # beyond 64 bits
         return None
     return _narrowed(feature, table)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Sequence
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Final, Self
 
@@ -98,11 +99,12 @@ class Generator:
 
     def __init__(self, plan: Plan) -> None:
         command = [sys.executable, "-m", "benchmarks.online.generator"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # A file takes the whole report at once; of an unbuffered write to a pipe some may be left.
+        self._said = TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self._said)
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write(msgspec.msgpack.encode(plan))
         self._process.stdin.close()
-        self._process.stdin = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +117,7 @@ class Generator:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        self._said.close()
 
     @property
     def running(self) -> bool:
@@ -126,9 +129,10 @@ class Generator:
 
         Raises BenchError when there was a phase without any accepted request.
         """
-        said, _ = self._process.communicate()
-        if self._process.returncode:
+        if self._process.wait():
             raise BenchError("the load generator failed; what it said stands above")
+        self._said.seek(0)
+        said = self._said.read()
         return with_answers(msgspec.msgpack.decode(said, type=list[PhaseReport]))
 
 

@@ -12,7 +12,7 @@ from benchmarks.online.report import Bar, counted, none_of
 from benchmarks.online.servers import BenchError
 
 RATE: Final = 500.0
-CONNECTIONS: Final = 32
+CONNECTIONS: Final = 128
 LOAD_SECONDS: Final = 30.0
 """Not scaled: draining and starting take the time they take."""
 

@@ -20,7 +20,7 @@ SEED: Final = 7
 
 OUTAGE_SECONDS: Final = 60.0
 OUTAGE_RATE: Final = 500.0
-OUTAGE_CONNECTIONS: Final = 64
+OUTAGE_CONNECTIONS: Final = 256
 UPLOADED_SECONDS: Final = 90.0
 """The uploader tries again at growing intervals, the longest of a minute."""
 

@@ -11,7 +11,8 @@ import pytest
 
 from adapters.parquet_log import ParquetInferenceLog, log_schema, log_table
 from adapters.spool import SpooledInferenceLog
-from adapters.spool_uploader import SpoolUploader, parquet_sink
+from adapters.spool_sinks import parquet_sink
+from adapters.spool_uploader import SpoolUploader
 from adapters.storage import open_storage
 from adapters.telemetry import LaneMetrics
 from scoring.inference_log import InferenceLog, LogBatch

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
-from adapters.telemetry import LaneMetrics, MetricFamilies
 from online_api.settings import OnlineSettings
 from online_api.uploader import UploaderProcess, restart_delay
 from online_api.uploading import UploadSettings
@@ -48,7 +49,7 @@ class Place:
 
     def logged(self) -> list[str]:
         """Entry ids in the storage."""
-        if not (self.storage / "inference-log").exists():
+        if not list(self.storage.rglob("*.parquet")):
             return []
         found: list[str] = read_log(self.storage)["entry_id"].to_pylist()
         return found
@@ -59,10 +60,12 @@ class Place:
 
     def counted(self, outcome: str) -> float:
         """In the metrics of every process."""
-        families = MetricFamilies(self.files)
+        registry = CollectorRegistry()
+        collector: Any = MultiProcessCollector
+        collector(registry, path=str(self.files))
         labels = {"lane": "online", "model": "toy", "version": "7", "outcome": outcome}
         name = "trilane_inference_log_entries_total"
-        return families.registry.get_sample_value(name, labels) or 0.0
+        return registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.fixture

@@ -71,12 +71,10 @@ class Peer:
         return Answered(int(status.split()[1]), headers, body)
 
     def ends(self) -> bool:
-        """Wait until the server closes; whether nothing more came."""
-        try:
-            rest = self._socket.recv(1)
-        except ConnectionError:
-            rest = b""
-        return not rest and not self._buffer
+        """Wait until the server closes; whether nothing more came. Raises ConnectionError when the
+        connection was reset.
+        """
+        return not self._socket.recv(1) and not self._buffer
 
     def take(self, size: int) -> int:
         """Read at most so many bytes and throw them away; how many, 0 at the end."""
@@ -123,6 +121,7 @@ class SmallApp:
 
     def __init__(self) -> None:
         self.go_on = threading.Event()  # asked for again and again: it is set in another thread
+        self.asked = 0
         self.answered = 0
         self.headers: list[tuple[bytes, bytes]] = []
 
@@ -131,6 +130,7 @@ class SmallApp:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
+        self.asked += 1
         path = scope["path"]
         if path == "/early":
             body = b"early"
@@ -180,6 +180,7 @@ class Serving:
     server: DrainingServer
     thread: threading.Thread
     readiness: Readiness
+    house: House
     refused: list[str]
     peers: list[Peer] = field(default_factory=list)
 
@@ -221,7 +222,7 @@ def serving(
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         assert started.wait(PATIENCE_SECONDS)
-        opened = Serving(address, app, server, thread, readiness, refused)
+        opened = Serving(address, app, server, thread, readiness, house, refused)
         try:
             yield opened
         finally:

@@ -1,6 +1,7 @@
 """The online API for tests: in this process, and as a real one."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -127,7 +128,11 @@ async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """ASGI's lifespan around the body, as a server does it."""
     told: asyncio.Queue[Message] = asyncio.Queue()
     heard: asyncio.Queue[Message] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, heard.put))
+
+    async def live() -> None:
+        await app({"type": "lifespan", "state": {}}, told.get, heard.put)
+
+    task = asyncio.create_task(live())
     await told.put({"type": "lifespan.startup"})
     assert (await heard.get())["type"] == "lifespan.startup.complete"
     try:
@@ -229,5 +234,6 @@ def _ready(process: subprocess.Popen[str]) -> Server:
 
 
 def _follow(stream: Any, keep: Callable[[dict[str, Any]], None]) -> None:
-    for text in stream:
-        keep(json.loads(text))
+    with contextlib.suppress(ValueError):  # the stream is closed when the server is killed
+        for text in stream:
+            keep(json.loads(text))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_SECONDS = 30
+_OPEN = ("01", "04", "05", "08", "09", "0B")  # established, and still having something to send
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -22,6 +23,13 @@ def runs(pid: int) -> bool:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return text.rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def accepted(port: int) -> int:
+    """How many connections to a local port are open, by the side that listens."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return sum(f[1].endswith(f":{port:04X}") and f[3] in _OPEN for f in fields)
 
 
 def children(pid: int) -> list[int]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from adapters.spool import SEGMENT_BYTES, SpooledInferenceLog
 from adapters.spool_frame import FrameEncoder
 from adapters.spool_segment import SegmentWriter, encode_header
-from adapters.spool_uploader import MERGED_BYTES, OpenSink, SpoolUploader
+from adapters.spool_sinks import OpenSink
+from adapters.spool_uploader import MERGED_BYTES, SpoolUploader
 from adapters.telemetry import LaneMetrics, MetricFamilies
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle

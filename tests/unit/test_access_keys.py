@@ -123,6 +123,23 @@ def test_a_bad_file_stops_the_start_and_later_changes_nothing(
     assert events == ["api_keys_invalid", "api_keys_read"] * 2
 
 
+def test_a_file_that_comes_back_is_missed_again(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time it goes is one line, also when the very same file came back in between."""
+    clock = Clock()
+    keys = ApiKeys(path, clock.timer)
+    for _ in range(2):
+        aside = path.rename(path.with_name("aside"))
+        for _ in range(2):
+            clock.pass_seconds(CHECK_SECONDS)
+            assert keys.find(SCORER)
+        aside.rename(path)
+        clock.pass_seconds(CHECK_SECONDS)
+        assert keys.find(SCORER)
+    assert [vars(record)["event"] for record in caplog.records] == ["api_keys_invalid"] * 2
+
+
 SECRET = "trilane_in-the-wrong-place"
 
 

@@ -114,7 +114,7 @@ def verdict(valid: Validated) -> Verdict:
 def from_body(schema: Schema, record: Record) -> Verdict:
     """The body of `POST /predict`."""
     body = json.dumps([record]).encode()
-    return verdict(PredictBody(schema, Limits()).read(body, lambda: "r").valid)
+    return verdict(PredictBody(schema, Limits()).read(body, "r").valid)
 
 
 def from_jsonl(schema: Schema, record: Record) -> Verdict:
@@ -275,7 +275,7 @@ def test_a_body_of_several_records_is_read_as_its_records_are(data: st.DataObjec
         i if i is not None else m for i, m in zip(given_ids, made_ids("m", len(rows)), strict=True)
     ]
     expected = validate_rows(schema, rows, ids)
-    read = PredictBody(schema, Limits()).read(json.dumps(sent).encode(), lambda: "m").valid
+    read = PredictBody(schema, Limits()).read(json.dumps(sent).encode(), "m").valid
     assert read.rejections == expected.rejections
     assert read.batch.record_ids == expected.batch.record_ids
     assert read.positions.tolist() == expected.positions.tolist()
@@ -324,4 +324,4 @@ def test_half_a_surrogate_pair_is_malformed_in_every_json_form(kind: FieldType) 
     assert isinstance(binary, Violation)
     assert (structured.code, binary.code) == ("malformed", "malformed")
     with pytest.raises(ProblemError):
-        PredictBody(schema, Limits()).read(json.dumps([record]).encode(), lambda: "r")
+        PredictBody(schema, Limits()).read(json.dumps([record]).encode(), "r")

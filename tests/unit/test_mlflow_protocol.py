@@ -267,6 +267,7 @@ async def test_no_records_are_refused(api: Api, body: Any) -> None:
         ('Application/JSON;charset="UTF-8"', 200),
         ("application/json;", 200),
         ("application/json; format=pandas-split", 415),
+        ("application/json; format=utf-8", 415),
         ("application/json; charset=latin-1", 415),
         ("application/vnd.apache.parquet", 415),
         ("text/plain", 415),

@@ -72,6 +72,7 @@ def test_requests_that_have_begun_are_answered() -> None:
         until(lambda: server.connections() == 3 and len(server.server.server_state.tasks) == 2)
         server.server.stop(hurry=False)
         until(lambda: refused(server))
+        time.sleep(1.5)
         heading.send(b"\r\n")
         sending.send(request[-2:])
         server.app.go_on.set()

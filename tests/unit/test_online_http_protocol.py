@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from online_api.connections import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PIPELINED, ConnectionLimits
+from online_api.connections import (
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    MAX_PIPELINED,
+    MAX_TURNED_AWAY,
+    ConnectionLimits,
+)
 from tests.support.connections import PATIENCE_SECONDS, get, post, serving
 
 SHORT = ConnectionLimits(0.3, 0.3, 0.3)
@@ -127,6 +133,17 @@ def test_a_flood_beyond_the_limit_ends() -> None:
                 pass
             peer.close()
         assert len(server.refused) == 400
+        until(lambda: not server.house.turned_away)
+        assert server.connect().answer().status == 503
+
+
+def test_not_everybody_beyond_the_limit_is_answered() -> None:
+    """While many are, the next are closed only."""
+    with serving(ConnectionLimits(60, 60, 60, max_connections=0)) as server:
+        server.house.turned_away.update(range(MAX_TURNED_AWAY - 1))
+        last = server.connect()
+        assert last.answer().status == 503
+        assert server.connect().take(1) == 0
 
 
 @pytest.mark.parametrize(
@@ -184,6 +201,7 @@ def test_headers_beyond_the_limit_are_answered_with_431(head: bytes) -> None:
         answer = peer.answer()
         assert answer.status == 431
         assert answer.problem()["type"] == "urn:trilane:problem:headers-too-large"
+        assert peer.ends(), "no reset, even though there is more to read"
         assert server.refused == ["headers_too_large"]
 
 
@@ -195,16 +213,18 @@ def test_a_large_body_is_no_large_header() -> None:
         assert peer.answer().body == b"1000000"
 
 
-def test_a_peer_that_does_not_read_is_cut_off() -> None:
+@pytest.mark.parametrize("together", [0, 1])
+def test_a_peer_that_does_not_read_is_cut_off(together: int) -> None:
     """Its answer does not wait for ever, and it gets no second one worked on meanwhile."""
     with serving(SHORT) as server:
         peer = server.connect(receive_bytes=4096)
         size = 20_000_000
-        peer.send(get(f"/size/{size}"))
+        peer.send(get(f"/size/{size}"), get("/size/1") * together)
+        until(lambda: server.app.answered == 1)
         peer.send(get("/size/1"))
         until(lambda: server.refused == ["unread_answer"])
         until(lambda: server.connections() == 0)
-        assert server.app.answered == 1
+        assert server.app.asked == 1
         taken = 0
         while got := peer.take(1_000_000):
             taken += got
@@ -231,7 +251,7 @@ def test_a_slow_reader_gets_its_whole_answer() -> None:
             got = peer.take(300_000)
             assert got
             taken += got
-            time.sleep(0.01)
+            time.sleep(0.05)
         assert server.refused == []
         until(lambda: server.app.answered == 2)
 
@@ -244,7 +264,15 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         assert [peer.answer().body for _ in range(MAX_PIPELINED)] == [
             b"%d" % n for n in range(MAX_PIPELINED)
         ]
-        peer.send(get("/") * 10_000)
+        # Together these are more than headers may be.
+        head = get("/", "X: " + "a" * 1000)
+        peer.send(head * (MAX_PIPELINED - 1), head[:-2])
+        assert [peer.answer().status for _ in range(MAX_PIPELINED - 1)] == [200] * (
+            MAX_PIPELINED - 1
+        )
+        peer.send(head[-2:])
+        assert peer.answer().status == 200
+        peer.send(get("/") * 5_000)
         while peer.take(65536):
             pass
         assert server.app.answered < 1000
@@ -257,7 +285,9 @@ def test_the_rest_of_a_body_that_was_answered_is_skipped() -> None:
         request = post("/early", b"x" * 100)
         peer.send(request[:-50])
         assert peer.answer().body == b"early"
-        peer.send(request[-50:], get("/"))
+        peer.send(request[-50:])
+        time.sleep(1)
+        peer.send(get("/"))
         assert peer.answer().body == b"0"
         peer.send(request[:-50])
         assert peer.answer().body == b"early"

@@ -47,20 +47,11 @@ def test_loading_and_serving_a_compiled_model_stays_light(tmp_path: Path) -> Non
     statements = "; ".join(
         [
             "from pathlib import Path",
-            "from datetime import UTC, datetime",
-            "from adapters.spool import SpooledInferenceLog, parquet_sink",
-            "from adapters.storage import open_storage",
-            "from adapters.telemetry import LaneMetrics",
-            "from online_api.app import create_app",
-            "from online_api.context import Limits, Readiness",
-            "from scoring.model_loader import load_model",
-            f"model = load_model(Path({str(tmp_path / 'bundle')!r}), datetime.now(UTC))",
-            "metrics = LaneMetrics('online', 'toy', '7')",
-            f"sink = parquet_sink(open_storage({str(tmp_path / 'storage')!r}))",
-            f"spool = Path({str(tmp_path / 'spool')!r})",
-            "clock = lambda: datetime.now(UTC)",
-            "log = SpooledInferenceLog(spool, sink, model, metrics, 60.0, 10**6, clock)",
-            "create_app(model, log, metrics, Limits(), Readiness())",
+            "from online_api.assembly import open_app",
+            "from online_api.settings import OnlineSettings",
+            f"told = dict(bundle=Path({str(tmp_path / 'bundle')!r}))",
+            f"told['spool_dir'] = Path({str(tmp_path / 'spool')!r})",
+            "open_app(OnlineSettings.model_construct(**told), None).close()",
         ]
     )
     assert not imported(statements) & NEVER

@@ -74,7 +74,7 @@ async def test_an_array_is_scored(api: Api) -> None:
     body = answer.json()
     assert body["request_id"] == answer.headers["x-request-id"] == "id-1"
     assert body["model"] == {"name": "toy", "version": "7"}
-    assert [p["record_id"] for p in body["predictions"]] == ["a", "17", "id-2-2"]
+    assert [p["record_id"] for p in body["predictions"]] == ["a", "17", "id-1-2"]
     for row, prediction in zip(rows, body["predictions"], strict=True):
         assert prediction["score"] == pytest.approx(expected_score(row), abs=1e-12)
         assert prediction["label"] == ("Yes" if expected_score(row) >= 0.5 else "No")
@@ -151,7 +151,7 @@ async def test_a_request_is_scored_as_a_whole_or_not_at_all(api: Api) -> None:
     assert [(r.position, r.record_id, r.code) for r in batch.rejected] == [
         (0, "a", RejectionCode.REQUEST_REJECTED),
         (1, "b", RejectionCode.WRONG_TYPE),
-        (2, "id-2-2", RejectionCode.REQUEST_REJECTED),
+        (2, "id-1-2", RejectionCode.REQUEST_REJECTED),
     ]
     assert len(batch) == 3
     assert api.counted("trilane_records_total", outcome="rejected") == 3
@@ -196,7 +196,7 @@ async def test_the_models_own_record_id_wins(toy: ModelBundle) -> None:
     object.__setattr__(model, "schema", schema)
     async with open_api(model) as api:
         answer = await api.client.post("/predict", json=[{**GOOD, "record_id": 5}])
-        assert answer.json()["predictions"][0]["record_id"] == "id-2"
+        assert answer.json()["predictions"][0]["record_id"] == "id-1"
         [batch] = api.log.batches
         assert batch.scored.batch.columns[4].tolist() == [5]
 

@@ -3,14 +3,10 @@
 import threading
 from collections.abc import AsyncIterator
 
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from online_api.context import Limits
-from online_api.openapi import build_openapi
 from scoring.model import ModelBundle
 from tests.support.online import GOOD, SECRET, Api, open_api, problem, with_backend
-from tests.support.openapi import resolved
 from tests.support.reasons import UNEXPLAINED, ToyExplainer, expected_reasons, explained
 from tests.support.toy import load_toy, records
 
@@ -122,29 +118,3 @@ async def test_a_model_that_is_not_compiled_gives_reasons(toy: ModelBundle) -> N
     async with open_api(model) as api:
         answer = await api.client.post("/predict?reasons=1", json=[GOOD])
         assert answer.json()["predictions"][0]["reasons"] == expected_reasons(GOOD, 1)
-
-
-async def test_the_document_shows_parameter_and_member(api: Api, toy: ModelBundle) -> None:
-    """The member is optional and has the form of the answer; without reasons only the parameter is
-    there, and says why.
-    """
-    document = (await api.client.get("/openapi.json")).json()
-    [parameter] = [
-        p for p in document["paths"]["/predict"]["post"]["parameters"] if p["in"] == "query"
-    ]
-    assert (parameter["name"], parameter["required"]) == ("reasons", False)
-    schema = resolved(document, "Predictions")
-    for query in ("", "?reasons=2"):
-        answer = await api.client.post(f"/predict{query}", json=[GOOD])
-        jsonschema.validate(answer.json(), schema)
-    prediction = document["components"]["schemas"]["Prediction"]
-    assert "reasons" in prediction["properties"]
-    assert "reasons" not in prediction["required"]
-    assert prediction["properties"]["reasons"]["items"]["properties"]["feature"]["enum"] == [
-        "x", "n", "flag", "name"
-    ]  # fmt: skip
-    without = build_openapi(toy, Limits())
-    assert "the toy gives none" in without["paths"]["/predict"]["post"]["parameters"][0][
-        "description"
-    ]  # fmt: skip
-    assert "reasons" not in without["components"]["schemas"]["Prediction"]["properties"]

@@ -318,7 +318,7 @@ async def test_other_members_are_refused(
 async def test_what_clients_send_besides_is_not_read(api: Api) -> None:
     """Nulls for what is optional, what the path has, hints that the signature makes needless."""
     tensors = [{**one, "parameters": {"content_type": "np"}} for one in good()]
-    empty = {"id": None, "outputs": None, "parameters": {"content_type": "pd"}}
+    empty: dict[str, Any] = {"id": None, "outputs": None, "parameters": {"content_type": "pd"}}
     document = await infer(api, tensors, model_name="toy", model_version="7", **empty)
     assert "id" not in document
     assert list(data(document)) == list(OUTPUTS)

@@ -96,7 +96,8 @@ def unpacked(chunk: bytes, datatype: str) -> list[Any]:
             chunk = chunk[4 + size :]
         return found
     dtypes = {"FP64": np.dtype("<f8"), "BOOL": np.dtype("?")}
-    return np.frombuffer(chunk, dtypes[datatype]).tolist()
+    values: list[Any] = np.frombuffer(chunk, dtypes[datatype]).tolist()
+    return values
 
 
 async def test_each_output_may_be_of_its_own_kind(api: Api) -> None:

@@ -56,7 +56,7 @@ def inferred(schema: Schema, tensors: Sequence[Tensor], binary: bool = False) ->
         body, headers = as_binary(tensors)
         length = headers["inference-header-content-length"]
     table = read_inputs(read_infer_body(body, length), schema, LIMITS)
-    return table.validated(schema, lambda: "r")
+    return table.validated(schema, "r")
 
 
 def layouts(schema: Schema, rows: list[dict[str, Any]]) -> list[list[Tensor]]:

@@ -1,7 +1,6 @@
 """Predictions as rows of one type: the same JSON as from dicts."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import numpy as np

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from adapters.spool_uploader import MERGED_SEGMENTS, parquet_sink, retry_delay
+from adapters.spool_sinks import parquet_sink
+from adapters.spool_uploader import MERGED_SEGMENTS, retry_delay
 from adapters.storage import open_storage
 from scoring.model import ModelDescription
 from tests.support.log_entries import WIDE_ROWS, RefusingSink, entries, read_log, wide_model
