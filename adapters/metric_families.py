@@ -46,6 +46,10 @@ class MetricFamilies:
         shares = getattr(values.ValueClass, "_multiprocess", False)
         if shared_files is not None and (not shares or os.environ[_VARIABLE] != str(shared_files)):
             raise RuntimeError("share_metrics comes before the first import of prometheus_client")
+        if shared_files is not None:
+            # Else every number asks the kernel for the process's id, in case of a fork.
+            pid = os.getpid()
+            values.ValueClass = values.MultiProcessValue(lambda: pid)  # type: ignore
         self._shared_files = shared_files
         self._families: dict[str, Any] = {}
         self._own = CollectorRegistry()

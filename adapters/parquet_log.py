@@ -85,7 +85,7 @@ def log_table(schema: Schema, outputs: Sequence[OutputColumn], entries: LogBatch
         "entry_id": entries.entry_ids,
         "record_id": [*scored.batch.record_ids, *(r.record_id for r in rejected)],
         "lane": [entries.lane] * count,
-        "request_id": [entries.request_id] * count,
+        "request_id": entries.request_ids,
         "model_name": [version.name] * count,
         "model_version": [version.version] * count,
         "model_digest": [version.digest] * count,

@@ -75,16 +75,18 @@ def _keys(
         kind = kinds[name]
         if name in every:
             yield pa.repeat(pa.scalar(every[name], kind), count)
-        elif name in ("lane", "request_id", "scored_at"):
+        elif name in ("lane", "scored_at"):
             values = [getattr(frame, name) for frame in frames]
             yield pa.array(values, kind).take(of_frame)
+        elif name == "request_id":
+            yield _per_entry([frame.request_id for frame in frames], frames, of_frame, kind)
         elif name == "record_id":
             ids = chain.from_iterable(frame.record_ids for frame in frames)
             yield pa.array([*ids, *(record_id for record_id, _ in rejections)], kind)
         elif name == "entry_id":
             yield pa.array(_scored_first([frame.entry_ids for frame in frames], frames), kind)
         elif name == "event_time":
-            yield _event_times(frames, of_frame, kind)
+            yield _per_entry([frame.event_times for frame in frames], frames, of_frame, kind)
         elif name == "outcome":
             parts = (("scored", scored), ("rejected", missing))
             yield pa.concat_arrays([pa.repeat(pa.scalar(text, kind), n) for text, n in parts])
@@ -92,13 +94,15 @@ def _keys(
             yield pa.array([None] * scored + [str(code) for _, code in rejections], kind)
 
 
-def _event_times(frames: Sequence[Frame], of_frame: pa.Array, kind: pa.DataType) -> pa.Array:
-    times = [frame.event_times for frame in frames]
-    if list not in map(type, times):
-        return pa.array(times, kind).take(of_frame)
+def _per_entry(
+    values: Sequence[Any], frames: Sequence[Frame], of_frame: pa.Array, kind: pa.DataType
+) -> pa.Array:
+    """One item for each entry, of values that are a frame's own or a list with one per entry."""
+    if list not in map(type, values):
+        return pa.array(values, kind).take(of_frame)
     lists = [
-        time if isinstance(time, list) else [time] * len(frame.entry_ids)
-        for frame, time in zip(frames, times, strict=True)
+        value if isinstance(value, list) else [value] * len(frame.entry_ids)
+        for frame, value in zip(frames, values, strict=True)
     ]
     return pa.array(_scored_first(lists, frames), kind)
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from adapters.tracing import NO_TRACING
 from online_api.access.caller import Role
 from online_api.access.gate import Access
 from online_api.body import BodyReader
@@ -110,7 +111,15 @@ def create_app(
         lifespan=lambda _: _lifespan(readiness, models),
     )
     table = _Table(app, policy.access)
-    needs = Needs(models, scoring, BodyReader(limits, load), limits, readiness, sources)
+    needs = Needs(
+        models,
+        scoring,
+        BodyReader(limits, load),
+        limits,
+        readiness,
+        sources,
+        watch.tracing is NO_TRACING,
+    )
     _add_scoring(table, needs, policy)
     _add_status(table, models, watch, readiness, policy)
     _add_docs(table, DocsPage(build_openapi(models, limits, _guards(policy))))

@@ -44,7 +44,7 @@ def is_json(name: str) -> bool:
 
 
 class BodyReader:
-    """Reads bodies: bounded in size by `limits`, in time by the call's patience."""
+    """Reads bodies: bounded in size here, in time by the connection."""
 
     def __init__(self, limits: Limits, load: Load) -> None:
         self._limits = limits
@@ -53,14 +53,10 @@ class BodyReader:
     async def read(self, call: Call) -> bytes:
         """The body, of which no more than the limit is ever held.
 
-        Raises ProblemError, TimeoutError, and ClientDisconnect when the caller goes away.
+        Raises ProblemError, and ClientDisconnect when the caller goes away.
         """
-        with self._load.wait():
-            body = await self._read(call)
-        call.has_body = True
-        until = asyncio.get_running_loop().time() + self._limits.deadline_seconds
-        call.patience.reschedule(until)
-        return body
+        with self._load:
+            return await self._read(call)
 
     async def _read(self, call: Call) -> bytes:
         limit = self._limits.max_body_bytes

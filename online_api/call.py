@@ -3,15 +3,22 @@
 A framework's request and response objects cost more than scoring one record.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.types import Receive, Scope
 
 from online_api.context import RequestContext
 
 JSON = b"application/json"
+
+WHOLE_KEY: Final = "trilane.whole"
+"""Where the ASGI scope may hold a `SendWhole`."""
+
+SendWhole = Callable[[int, bytes, bytes, bool], bool]
+"""Sends status, head (lines of headers) and body as one, and says whether it did; if not, the
+answer goes the usual way. With the fourth the connection is closed."""
 
 
 @dataclass(slots=True)
@@ -22,10 +29,7 @@ class Call:
     receive: Receive
     context: RequestContext
     headers: Mapping[bytes, bytes]
-    patience: asyncio.Timeout
-    """Runs out when the body is not there in time; then, set anew, when the answer is not."""
     params: Mapping[str, str] = field(default_factory=dict)
-    has_body: bool = False
 
     def header(self, name: bytes) -> str | None:
         """A header's value."""

@@ -6,12 +6,13 @@ import sys
 import termios
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from online_api.context import Sources
-from online_api.problems import Kind, ProblemError, problem_response
+from online_api.context import Load, Sources
+from online_api.problems import OVERLOADED, Kind, ProblemError, problem_response
 
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 100
@@ -37,18 +38,23 @@ class ConnectionLimits:
     """How long a connection may take, and how many there may be, of one process.
 
     `header_seconds`: from the connection, or the first byte of a later request, to the end of its
-    headers. `body_seconds`: for a part of the answer to be read. `idle_seconds`: between requests.
+    headers. `body_seconds`: from there to the whole body, and for a part of the answer to be read.
+    `deadline_seconds`: to the answer. `idle_seconds`: between requests. `max_in_flight` requests
+    may be worked on, of those on `max_connections` connections.
     """
 
     header_seconds: float = 10.0
     body_seconds: float = 10.0
     idle_seconds: float = 75.0
     max_connections: int = 2048
+    deadline_seconds: float = 30.0
+    max_in_flight: int = 64
 
     @property
     def look_seconds(self) -> float:
-        """How often a connection must be looked at, so that no end of these is missed."""
-        return min(self.header_seconds, self.body_seconds, self.idle_seconds)
+        """How often a connection is looked at: what is late ends at most a quarter later."""
+        shortest = (self.header_seconds, self.body_seconds, self.idle_seconds)
+        return min(*shortest, self.deadline_seconds) / 4
 
 
 def _ignore(_: str) -> None: ...
@@ -60,6 +66,7 @@ class House:
 
     limits: ConnectionLimits
     shed: Callable[[str], None] = _ignore
+    load: Load = field(default_factory=Load)
     new_id: Callable[[], str] = field(default_factory=lambda: Sources().new_id)
     turned_away: set[Any] = field(default_factory=set)
 
@@ -75,6 +82,31 @@ def kernel_unsent(transport: asyncio.Transport) -> int:
     except OSError:  # gone, or a system without it
         return 0
     return int.from_bytes(count, sys.byteorder)
+
+
+UNSHED: Final = frozenset(
+    {"/livez", "/readyz", "/metrics", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
+)
+"""Paths that are answered however many requests are worked on."""
+
+_MARK: Final = "\0"
+
+
+def busy(request_id: str) -> bytes:
+    """The answer to a request beyond `max_in_flight`; the connection lives on."""
+    return _busy(len(request_id)).replace(_MARK.encode() * len(request_id), request_id.encode())
+
+
+@lru_cache(8)
+def _busy(length: int) -> bytes:
+    problem = ProblemError(OVERLOADED, "too many requests are worked on")
+    mark = _MARK * length
+    response = problem_response(problem, mark)
+    body = bytes(response.body).replace(b"\\u0000" * length, mark.encode())
+    headers = {**dict(response.raw_headers), b"content-length": b"%d" % len(body)}
+    headers[b"x-request-id"] = mark.encode()
+    lines = [b"%b: %b\r\n" % header for header in headers.items()]
+    return b"".join([STATUS_LINE[OVERLOADED.status], *lines, b"\r\n", body])
 
 
 def refusal(

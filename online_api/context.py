@@ -2,13 +2,17 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Final
 
 from scoring.records import ModelVersion, ScoredBatch
+
+LATE_BODY: Final = "the body is late"
+LATE_ANSWER: Final = "the answer is late"
+"""Why the task of a request is cancelled; without these the server is stopping."""
 
 SCOPE_KEY: Final = "trilane.request"
 """Where the ASGI scope holds the `RequestContext`."""
@@ -16,31 +20,38 @@ SCOPE_KEY: Final = "trilane.request"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a scoring request brought and got: scored plus rejected is `records`."""
+    """What a scoring request brought and got: scored plus rejected is `records`.
+
+    Its scores are those of `batch` from `start` on; others may have shared the call.
+    """
 
     records: int
     rejected: int
-    scored: ScoredBatch
+    batch: ScoredBatch
     version: ModelVersion
+    start: int = 0
+
+    @property
+    def scored(self) -> ScoredBatch:
+        """The scores of this request's own records."""
+        return self.batch.slice(self.start, self.start + self.records - self.rejected)
 
 
 class Load:
     """Requests of this process that only wait: for the rest of a body, for the scoring thread.
 
-    They cost no time of the event loop, so they do not count as worked on.
+    They cost no time of the event loop, so they do not count as worked on. A context manager
+    around whatever a request waits for; may be entered many times at once.
     """
 
     def __init__(self) -> None:
         self.waiting = 0
 
-    @contextmanager
-    def wait(self) -> Iterator[None]:
-        """Around whatever a request waits for."""
+    def __enter__(self) -> None:
         self.waiting += 1
-        try:
-            yield
-        finally:
-            self.waiting -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.waiting -= 1
 
 
 @dataclass(slots=True)
@@ -84,12 +95,17 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
+# The ids of a process differ by a number: random bytes for each would cost a call of the kernel.
+_PREFIX: Final = secrets.token_hex(10)
+_NUMBERS: Final = count(1)
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
 def _random_id() -> str:
-    return secrets.token_hex(16)
+    return f"{_PREFIX}{next(_NUMBERS):012x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.telemetry import ServerMetrics
 from adapters.tracing import Tracing
 from online_api.call import Call, Handler
-from online_api.context import SCOPE_KEY, Limits, Readiness, RequestContext, Sources
+from online_api.context import (
+    LATE_ANSWER,
+    LATE_BODY,
+    SCOPE_KEY,
+    Limits,
+    Readiness,
+    RequestContext,
+    Sources,
+)
 from online_api.problems import (
     DEADLINE,
     NOT_READY,
@@ -75,7 +83,7 @@ class FrontDoor:
         headers = dict(scope["headers"])
         context = self._context(headers.get(b"x-request-id"))
         scope[SCOPE_KEY] = context
-        reply = Reply(send, context, self._readiness)
+        reply = Reply(scope, send, context, self._readiness)
         with self._watch.tracing.server_span(scope["method"], headers) as span:
             await self._answer(scope, receive, headers, context, reply)
             span.answered(context.route, reply.status, context.exchange, context.request_id)
@@ -93,23 +101,19 @@ class FrontDoor:
         context: RequestContext,
         reply: Reply,
     ) -> None:
-        call = None
+        scope[CALL_KEY] = call = Call(scope, receive, context, headers)
         try:
-            async with asyncio.timeout(self._limits.body_seconds) as patience:
-                call = Call(scope, receive, context, headers, patience)
-                scope[CALL_KEY] = call
-                handler = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
-                if handler is None:
-                    await self._app(scope, receive, reply.send)
-                else:
-                    await reply.answer(await handler(call))
-        except asyncio.CancelledError:  # the server waits no longer
-            await reply.problem(ProblemError(NOT_READY, "the server is stopping"))
+            handler = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
+            if handler is None:
+                await self._app(scope, receive, reply.send)
+            else:
+                await reply.answer(await handler(call))
+        except asyncio.CancelledError as error:  # whoever serves waits no longer, and says why
+            await reply.problem(self._overdue(error))
         except Exception as error:
-            problem = self._problem(error, call)
-            if not isinstance(problem, ProblemError | TransientError):
-                _log_unexpected(context, problem)
-            await reply.problem(problem)
+            if not isinstance(error, ProblemError | TransientError):
+                _log_unexpected(context, error)
+            await reply.problem(error)
 
     def _context(self, given: bytes | None) -> RequestContext:
         """With the caller's X-Request-ID, when it is short and plain."""
@@ -118,18 +122,18 @@ class FrontDoor:
             return RequestContext(str(given, "ascii"), now, named_by_caller=True)
         return RequestContext(self._sources.new_id(), now)
 
-    def _problem(self, error: Exception, call: Call | None) -> Exception:
-        if isinstance(error, TimeoutError) and call is not None and call.patience.expired():
-            if call.has_body:
-                seconds = self._limits.deadline_seconds
-                return ProblemError(DEADLINE, f"there was no answer within {seconds:g} seconds")
+    def _overdue(self, error: asyncio.CancelledError) -> ProblemError:
+        if error.args == (LATE_BODY,):
             seconds = self._limits.body_seconds
             return ProblemError(
                 REQUEST_TIMEOUT,
                 f"the body was not there within {seconds:g} seconds",
                 headers={"connection": "close"},  # the rest of it may still come
             )
-        return error
+        if error.args == (LATE_ANSWER,):
+            seconds = self._limits.deadline_seconds
+            return ProblemError(DEADLINE, f"there was no answer within {seconds:g} seconds")
+        return ProblemError(NOT_READY, "the server is stopping")
 
 
 def _log_unexpected(context: RequestContext, error: Exception) -> None:

@@ -3,7 +3,7 @@
 A connection waits for headers, works on a request, skips the rest of a body whose request was
 answered already, is idle, or leaves. Each of these ends by itself, and so does an answer that is
 not read. One timer per connection looks at it every few seconds, so a request costs no timer of its
-own. How long a body and an answer may take is the front door's.
+own. A body or an answer that is late is told to the request's task, which answers so.
 
 What is refused here never reaches the app: it is answered with a problem document, the sending side
 is closed, and what still arrives is thrown away for a moment, because a peer that is still sending
@@ -13,13 +13,19 @@ when the connection closes sees a reset and not the answer (RFC 9112, section 9.
 import asyncio
 import enum
 from asyncio.events import TimerHandle
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
+from online_api.call import WHOLE_KEY
 from online_api.connections import (
     HEADERS_RULE,
     LEAVE_SECONDS,
@@ -28,13 +34,35 @@ from online_api.connections import (
     MAX_PIPELINED,
     MAX_TURNED_AWAY,
     READ_BYTES,
+    UNSHED,
     House,
+    busy,
     kernel_unsent,
     refusal,
 )
+from online_api.context import LATE_ANSWER, LATE_BODY
 from online_api.problems import HEADERS_TOO_LARGE, MALFORMED, OVERLOADED, REQUEST_TIMEOUT, Kind
 
 _FRESH_SECONDS: Final = 1.0
+
+
+def _send_whole(
+    cycle: RequestResponseCycle, status: int, head: bytes, body: bytes, close: bool
+) -> bool:
+    """A `SendWhole`: what uvicorn's `send` does for two messages, without a look at each header."""
+    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    if close:
+        cycle.keep_alive = False
+    dated = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.transport.write(b"".join((STATUS_LINE[status], dated, head, end, body)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 def protocol_of(house: House) -> "type[LimitedProtocol]":
@@ -83,6 +111,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._held = False  # the next request waits until answers are read
         self._unread = 0  # bytes of answers that waited to be sent at `_unread_since`
         self._unread_since = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._began = 0.0  # when the request in hand was begun
 
     # What the transport calls
 
@@ -175,9 +205,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._declined = self._without_upgrade()
             return
-        super().on_headers_complete()
-        self._partial = False
-        self._phase = _Phase.WORKING
+        before, self._phase, self._partial = self._phase, _Phase.WORKING, False
+        try:
+            super().on_headers_complete()
+        except Exception:  # a target that is no URL
+            self._phase, self._partial = before, True
+            raise
         if self._last:
             self.cycle.keep_alive = False
 
@@ -224,6 +257,25 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._phase = _Phase.SKIPPING if self.cycle.more_body else _Phase.IDLE
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Work on a request, or say that there are too many; then the connection lives on."""
+        house, tasks = self.house, self.tasks
+        if len(tasks) - house.load.waiting >= house.limits.max_in_flight and (
+            cycle.scope["path"] not in UNSHED
+        ):
+            house.shed("in_flight")
+            cycle.response_started = cycle.response_complete = True
+            self.transport.write(busy(house.new_id()))
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+            return
+        cycle.scope[WHOLE_KEY] = partial(_send_whole, cycle)  # type: ignore[typeddict-unknown-key]
+        self._began = self.loop.time()
+        self._task = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(tasks.discard)
+        tasks.add(task)
+
     # Time
 
     def _enter(self, phase: _Phase) -> None:
@@ -239,6 +291,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """End what takes too long; otherwise look again, in time for the next end."""
         now = self.loop.time()
         left = self._phase_seconds() - (now - self._since)
+        self._end_late_request(now - self._began)
         if self._is_unread(now):
             self.house.shed("unread_answer")
             self.transport.abort()
@@ -253,12 +306,22 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
             self._look_in(self.house.limits.look_seconds)
 
+    def _end_late_request(self, seconds: float) -> None:
+        """Cancel the task of a request that takes too long; it answers with the reason."""
+        task = self._task
+        if task is None or task.done() or self.cycle is None or self.cycle.response_started:
+            return
+        if self.cycle.more_body and seconds >= self.house.limits.body_seconds:
+            task.cancel(LATE_BODY)
+        elif seconds >= self.house.limits.deadline_seconds:
+            task.cancel(LATE_ANSWER)
+
     def _phase_seconds(self) -> float:
         limits = self.house.limits
         if self._phase is _Phase.LEAVING:
             return LEAVE_SECONDS
         if self._phase is _Phase.WORKING or self.transport.is_closing():
-            return float("inf")  # the deadline ends the one, `_is_unread` the other
+            return float("inf")  # `_end_late_request` ends the one, `_is_unread` the other
         if self._phase is _Phase.HEADERS:
             return limits.header_seconds
         return limits.idle_seconds if self._phase is _Phase.IDLE else limits.body_seconds

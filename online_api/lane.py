@@ -70,6 +70,14 @@ class Outcome:
 class Scoring(Protocol):
     """What a route asks for scores."""
 
+    def require_ready(self) -> None:
+        """Raises ProblemError when nothing is answered yet, or any more."""
+        ...
+
+    def answered(self, context: RequestContext, asked: Asked, records: int) -> None:
+        """Be told that the default model gave the scores of a request, by whatever way."""
+        ...
+
     async def answer(
         self, served: ServedModel, context: RequestContext, asked: Asked
     ) -> ScoredBatch:
@@ -92,8 +100,7 @@ class Lane:
         self, served: ServedModel, context: RequestContext, asked: Asked
     ) -> ScoredBatch:
         """See `Scoring`."""
-        if not self._readiness.accepting:
-            raise ProblemError(NOT_READY, "the server is starting or stopping")
+        self.require_ready()
         started = self._sources.timer()
         outcome = await self.logged(served, context, asked)
         scored, rejected = outcome.scored, len(outcome.rejected)
@@ -103,6 +110,14 @@ class Lane:
         if rejected:
             raise _problem(outcome, received)
         return scored
+
+    def require_ready(self) -> None:
+        """See `Scoring`."""
+        if not self._readiness.accepting:
+            raise ProblemError(NOT_READY, "the server is starting or stopping")
+
+    def answered(self, context: RequestContext, asked: Asked, records: int) -> None:
+        """See `Scoring`: nobody else wants to know."""
 
     async def logged(self, served: ServedModel, context: RequestContext, asked: Asked) -> Outcome:
         """1 validate, 2 score, 3 log. Raises ProblemError, TransientError."""
@@ -125,21 +140,25 @@ class Lane:
         scored: ScoredBatch,
         rejected: Sequence[Rejection],
     ) -> LogBatch:
-        """The log's entries. Callers reuse a request id within one trace, so the entry ids depend
-        on the body as well: only the same request sent again has the same ones. An id that was
-        made up here comes once.
-        """
-        digest = hashlib.sha256(body).hexdigest() if context.named_by_caller else ""
-        base = derived_id("online", served.model.version.digest, context.request_id, digest)
         return LogBatch(
             lane="online",
             request_id=context.request_id,
             scored_at=self._sources.now(),
             scored=scored,
             rejected=tuple(rejected),
-            entry_ids=[f"{base}-{position}" for position in range(len(event_times))],
+            entry_ids=entry_ids(served, context, body, len(event_times)),
             event_times=event_times,
         )
+
+
+def entry_ids(served: ServedModel, context: RequestContext, body: bytes, count: int) -> list[str]:
+    """The ids of a request's entries in the log. Callers reuse a request id within one trace, so
+    they depend on the body as well: only the same request sent again has the same ones. An id that
+    was made up here comes once.
+    """
+    digest = hashlib.sha256(body).hexdigest() if context.named_by_caller else ""
+    base = derived_id("online", served.model.version.digest, context.request_id, digest)
+    return [f"{base}-{position}" for position in range(count)]
 
 
 async def _scored(served: ServedModel, valid: Validated, reasons: int) -> Scores:

@@ -73,6 +73,8 @@ def _answer(part: Part, scored: ScoredBatch, failed: Sequence[Rejection], start:
 class MicroBatchScorer:
     """One call at a time, in a thread, so that probes are answered meanwhile."""
 
+    is_short = False
+
     def __init__(
         self, model: ModelBundle, limits: Limits, metrics: LaneMetrics, load: Load
     ) -> None:
@@ -100,7 +102,7 @@ class MicroBatchScorer:
                 self._queue.append(waiting)
                 if self._serving is None or self._serving.done():
                     self._serving = loop.create_task(self._serve())
-                with self._load.wait():
+                with self._load:
                     return await waiting.answer
         except TimeoutError:
             if not waiting.patience.expired():  # the model's own

@@ -18,3 +18,5 @@ class Needs:
     limits: Limits
     readiness: Readiness
     sources: Sources
+    together: bool = True
+    """Whether requests may share a turn of the loop: not where each one's steps are traced."""

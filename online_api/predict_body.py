@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,13 @@ _EVENT_TIME_RULE: Final = (
 )
 
 
+class TypedBody(NamedTuple):
+    """A body as typed rows, at least one; `event_time` is None when it does not say it."""
+
+    rows: Sequence[Any]
+    event_time: datetime | None
+
+
 class PredictBody:
     """Reads bodies for one model."""
 
@@ -35,16 +42,24 @@ class PredictBody:
         self._limits = limits
         id_member = None if RECORD_ID in schema.names else RECORD_ID
         self._id_member = id_member
-        self._typed = typed_rows(schema, id_member)
-        self._decoder = None if self._typed is None else _decoder(self._typed.row)
+        self.rows = typed_rows(schema, id_member)
+        self._decoder = None if self.rows is None else _decoder(self.rows.row)
 
     def read(self, body: bytes, base: str) -> Read:
         """The records. One without id gets an id that begins with `base`. Raises ProblemError."""
-        return self._quickly(body, base) or self._closely(body, base)
+        typed = self.typed(body)
+        if typed is not None and self.rows is not None:
+            valid = self.rows.validated(typed.rows, base)
+            if valid is not None:
+                return Read(valid, typed.event_time)
+        return self._closely(body, base)
 
-    def _quickly(self, body: bytes, base: str) -> Read | None:
-        """None when something needs a closer look."""
-        if self._typed is None or self._decoder is None:
+    def typed(self, body: bytes) -> TypedBody | None:
+        """The records as `rows` takes them; None when something needs a closer look.
+
+        Raises ProblemError.
+        """
+        if self.rows is None or self._decoder is None:
             return None
         try:
             document = self._decoder.decode(body)
@@ -55,10 +70,7 @@ class PredictBody:
             rows, time = document.records, document.event_time
         if not 0 < len(rows) <= self._limits.max_records:
             return None
-        valid = self._typed.validated(rows, base)
-        if valid is None:
-            return None
-        return Read(valid, None if time is msgspec.UNSET else _event_time(time))
+        return TypedBody(rows, None if time is msgspec.UNSET else _event_time(time))
 
     def _closely(self, body: bytes, base: str) -> Read:
         rows, event_time = self._parsed(body)

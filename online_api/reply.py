@@ -1,8 +1,8 @@
 """What leaves for one request: its status is noted, its id and the wish to close are added."""
 
-from starlette.types import Message, Send
+from starlette.types import Message, Scope, Send
 
-from online_api.call import Answer
+from online_api.call import WHOLE_KEY, Answer, SendWhole
 from online_api.context import Readiness, RequestContext
 from online_api.problems import problem_response
 
@@ -10,10 +10,13 @@ from online_api.problems import problem_response
 class Reply:
     """The sending side of one request."""
 
-    __slots__ = ("_context", "_readiness", "_send", "status")
+    __slots__ = ("_context", "_readiness", "_send", "_whole", "status")
 
-    def __init__(self, send: Send, context: RequestContext, readiness: Readiness) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, context: RequestContext, readiness: Readiness
+    ) -> None:
         self._send = send
+        self._whole: SendWhole | None = scope.get(WHOLE_KEY)
         self._context = context
         self._readiness = readiness
         self.status = 0
@@ -29,6 +32,14 @@ class Reply:
     async def answer(self, answer: Answer) -> None:
         """Send a whole answer."""
         self.status = answer.status
+        if self._whole is not None and not answer.headers:
+            head = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % (
+                answer.media_type,
+                len(answer.body),
+                self._context.request_id.encode(),
+            )
+            if self._whole(answer.status, head, answer.body, self._readiness.draining):
+                return
         headers = [
             (b"content-type", answer.media_type),
             (b"content-length", b"%d" % len(answer.body)),

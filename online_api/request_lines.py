@@ -6,8 +6,10 @@ The events are those of the proof of concept that this project grew from
 path that no route has.
 """
 
+import asyncio
 import logging
 import os
+import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -126,15 +128,15 @@ class RequestLines:
         return _encode(_encode(_rows(names, exchange.scored.batch)).decode())
 
     def _output(self, exchange: Exchange) -> bytes:
-        scored = exchange.scored
         sizes = b'{"records":%d,"scored":%d,"rejected":%d' % (
             exchange.records,
-            len(scored),
+            exchange.records - exchange.rejected,
             exchange.rejected,
         )
         sizes += _model(exchange.version.name, exchange.version.version)
         if self._policy == "sizes":
             return sizes + b"}"
+        scored = exchange.scored
         # The proof of concept's members first: one number per record, and 0 or 1.
         (_, predictions), *others = scored.outputs.items()
         sizes += b',"predictions":' + _encode(predictions.tolist())
@@ -150,7 +152,40 @@ def open_request_lines(
 ) -> RequestLines:
     """Lines to this process's stderr, in the form that fits where it goes."""
     stderr = 2
-    return RequestLines(service, policy, LineWriter(stderr), features, plain=os.isatty(stderr))
+    write = GatheredWriter(LineWriter(stderr))
+    return RequestLines(service, policy, write, features, plain=os.isatty(stderr))
+
+
+class GatheredWriter:
+    """What is written in one turn of the event loop leaves together: a call of the kernel costs
+    more than a line. Outside of a loop everything leaves at once.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._waiting: list[bytes] = []
+
+    def __call__(self, lines: bytes) -> None:
+        """Raises nothing but what `write` raises."""
+        if not self._waiting:
+            try:
+                asyncio.get_running_loop().call_soon(self._leave)
+            except RuntimeError:
+                self._write(lines)
+                return
+        self._waiting.append(lines)
+
+    def _leave(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        together = waiting[0]
+        for lines in waiting[1:]:
+            # More than this a pipe may mix with what other processes write.
+            if len(together) + len(lines) > select.PIPE_BUF:
+                self._write(together)
+                together = lines
+            else:
+                together += lines
+        self._write(together)
 
 
 _EVENT_START: Final = b'"level":"INFO","logger":%b,' % _encode(__name__)

@@ -16,6 +16,9 @@ _SLOW_REASONS: Final = frozenset({"tree", "sampling"})
 class Scorer(Protocol):
     """Calls `scoring.score.score_valid`."""
 
+    is_short: bool
+    """Whether a call takes less time than a change of threads, reasons aside."""
+
     async def score(self, valid: Validated, reasons: int) -> Scores:
         """Raises what `score_valid` raises, and ProblemError when the model is overloaded."""
         ...
@@ -36,6 +39,8 @@ def open_scorer(model: ModelBundle, limits: Limits, metrics: LaneMetrics, load: 
 
 class InlineScorer:
     """In the event loop: a compiled model takes less time than a change of threads."""
+
+    is_short = True
 
     def __init__(self, model: ModelBundle, explained: Scorer | None = None) -> None:
         """Requests for reasons go to `explained`, if there is one."""

@@ -29,8 +29,16 @@ class Shadow:
         """See `Scoring`."""
         scored = await self._lane.answer(served, context, asked)
         if served is self._models.default:
-            context.after.append(lambda: self._follow(context, asked, len(scored)))
+            self.answered(context, asked, len(scored))
         return scored
+
+    def require_ready(self) -> None:
+        """See `Scoring`."""
+        self._lane.require_ready()
+
+    def answered(self, context: RequestContext, asked: Asked, records: int) -> None:
+        """See `Scoring`."""
+        context.after.append(lambda: self._follow(context, asked, records))
 
     async def _follow(self, context: RequestContext, asked: Asked, records: int) -> None:
         if self._waiting >= self._max_waiting:

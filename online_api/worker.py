@@ -47,11 +47,13 @@ def answer(
         settings.body_seconds,
         settings.idle_seconds,
         settings.max_connections,
+        settings.deadline_seconds,
+        settings.max_in_flight,
     )
     _allow_files(settings.max_connections + MAX_TURNED_AWAY + _OWN_FILES)
     config = uvicorn.Config(
         app.asgi,
-        http=protocol_of(House(limits, app.metrics.shed)),
+        http=protocol_of(House(limits, app.metrics.shed, app.load)),
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

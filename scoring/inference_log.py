@@ -56,15 +56,16 @@ class LogLayout:
 
 @dataclass(frozen=True, slots=True)
 class LogBatch:
-    """The entries of one request, event batch or chunk.
+    """The entries of one request, of several that were scored together, or of a chunk.
 
+    `request_id` is that of all entries, or has one item per record, like what follows.
     `entry_ids` and `event_times` (timezone-aware) have one item per record: first the scored ones
     in order, then the rejected ones in order. An entry id is the same when the same record of the
     same input is scored again by the same model, so that readers can count repeats once.
     """
 
     lane: Lane
-    request_id: str
+    request_id: str | Sequence[str]
     scored_at: datetime
     scored: ScoredBatch
     rejected: tuple[Rejection, ...]
@@ -73,6 +74,13 @@ class LogBatch:
 
     def __len__(self) -> int:
         return len(self.entry_ids)
+
+    @property
+    def request_ids(self) -> Sequence[str]:
+        """One item per record."""
+        if isinstance(self.request_id, str):
+            return [self.request_id] * len(self)
+        return self.request_id
 
 
 class InferenceLog(Protocol):

@@ -55,6 +55,23 @@ class TypedRows:
 
         A record without id gets one that begins with `base`.
         """
+        ids = self.ids(rows, base)
+        return None if ids is None else self.batch(rows, ids)
+
+    def ids(self, rows: Sequence[msgspec.Struct], base: str) -> Sequence[str] | None:
+        """The records' ids; None when one that was given needs a closer look."""
+        given = [row.x0 for row in rows] if self._has_ids else []  # type: ignore[attr-defined]
+        unset = given.count(msgspec.UNSET)
+        if unset == len(given):
+            return made_ids(base, len(rows))
+        if unset:
+            made = made_ids(base, len(rows))
+            given = [m if g is msgspec.UNSET else g for g, m in zip(given, made, strict=True)]
+        ids = [record_id for record_id in map(as_record_id, given) if record_id is not None]
+        return ids if len(ids) == len(rows) else None
+
+    def batch(self, rows: Sequence[msgspec.Struct], ids: Sequence[str]) -> Validated | None:
+        """The batch of rows with these ids; None when a row needs a closer look."""
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         found: list[Column] = []
         for size, feature in self._blocks:
@@ -64,24 +81,8 @@ class TypedRows:
             if converted is None:
                 return None
             found.extend(converted)
-        ids = self._ids(columns, len(rows), base)
-        if ids is None:
-            return None
-        batch = RecordBatch(ids, tuple([found[place] for place in self._order]))
+        batch = RecordBatch(tuple(ids), tuple([found[place] for place in self._order]))
         return Validated(batch, np.arange(len(rows), dtype=np.intp), ())
-
-    def _ids(
-        self, columns: Sequence[tuple[Any, ...]], count: int, base: str
-    ) -> tuple[str, ...] | None:
-        given = columns[len(self._features)] if self._has_ids else ()
-        unset = given.count(msgspec.UNSET)
-        if unset == len(given):
-            return tuple(made_ids(base, count))
-        if unset:
-            made = made_ids(base, count)
-            given = tuple(m if g is msgspec.UNSET else g for g, m in zip(given, made, strict=True))
-        ids = [record_id for record_id in map(as_record_id, given) if record_id is not None]
-        return tuple(ids) if len(ids) == count else None
 
 
 def typed_rows(schema: Schema, record_id: str | None) -> TypedRows | None:
