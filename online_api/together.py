@@ -2,7 +2,7 @@
 
 A call of a compiled model, a write to the spool and the arrays of a batch cost about as much for
 eight records as for one. Nobody waits for anybody: what is ready when the loop comes around is
-taken, be it one request or many. A record's bits do not depend on its neighbours.
+taken, one request or many. A record's bits do not depend on its neighbours.
 
 Only what goes well goes this way. Whatever needs a closer look, one record that is invalid or that
 the model fails on, sends every request of the turn its own way through `Lane.logged`.
@@ -57,7 +57,8 @@ class Together:
         """
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._turn)
+            # In the next turn, so that those count whose bytes were read in this one.
+            loop.call_soon(loop.call_soon, self._turn)
         answer: asyncio.Future[Predictions] = loop.create_future()
         self._waiting.append((quick, answer))
         return answer
