@@ -6,7 +6,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 NPM_DIR := var/npm
 
-.PHONY: demo test test-integration check format bench lock clean help
+.PHONY: demo test test-integration check format bench bench-online lock clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: $(READY)  ## what the speed claims are measured with
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.families
+
+bench-online: $(READY)  ## speed and survival of the online API beside its peers (needs wrk; after demo)
+	$(BIN)/python -m benchmarks.online
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

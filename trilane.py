@@ -7,6 +7,7 @@ from importlib import import_module
 COMMANDS = {
     "train": ("training.__main__", "train the shipped example and register it in MLflow"),
     "package": ("bundling.__main__", "turn the configured model versions into bundles"),
+    "api-key": ("online_api.access.new_key", "make an API key of the online API"),
     "online": ("online_api.__main__", "serve the online API"),
     "stream": ("stream_worker.__main__", "score events from the event hub"),
     "batch": ("batch_scorer.__main__", "score files"),
