@@ -59,6 +59,7 @@ def open_app(settings: OnlineSettings, metrics_files: Path | None) -> App:
     bundles = [load_model(path, sources.now()) for path in bundle_paths(settings.bundle)]
     all_served = [served(model) for model in bundles]
     models = Models(all_served, all_served[0])
+    load.is_full = lambda: models.default.scorer.is_full
     features = {one.model.version.digest: one.model.schema.names for one in models}
     service = models.default.model.version.name
     lines = open_request_lines(service, settings.request_lines, features)

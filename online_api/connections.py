@@ -89,6 +89,9 @@ UNSHED: Final = frozenset(
 )
 """Paths that are answered however many requests are worked on."""
 
+OF_THE_DEFAULT: Final = frozenset({"/predict", "/invocations"})
+"""Paths that ask the default model for scores."""
+
 _MARK: Final = "\0"
 
 

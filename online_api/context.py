@@ -46,6 +46,8 @@ class Load:
 
     def __init__(self) -> None:
         self.waiting = 0
+        self.is_full: Callable[[], bool] = lambda: False
+        """Whether the default model would refuse the next request."""
 
     def __enter__(self) -> None:
         self.waiting += 1

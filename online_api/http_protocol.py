@@ -33,6 +33,7 @@ from online_api.connections import (
     MAX_HEADERS,
     MAX_PIPELINED,
     MAX_TURNED_AWAY,
+    OF_THE_DEFAULT,
     READ_BYTES,
     UNSHED,
     House,
@@ -259,9 +260,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Work on a request, or say that there are too many; then the connection lives on."""
-        house, tasks = self.house, self.tasks
-        if len(tasks) - house.load.waiting >= house.limits.max_in_flight and (
-            cycle.scope["path"] not in UNSHED
+        house, tasks, path = self.house, self.tasks, cycle.scope["path"]
+        worked_on = len(tasks) - house.load.waiting
+        if (worked_on >= house.limits.max_in_flight and path not in UNSHED) or (
+            path in OF_THE_DEFAULT and house.load.is_full()
         ):
             house.shed("in_flight")
             cycle.response_started = cycle.response_complete = True

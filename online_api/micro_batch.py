@@ -6,7 +6,6 @@ for nobody. All bookkeeping happens in the event loop; only the scoring is in th
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +81,9 @@ class MicroBatchScorer:
         self._limits = limits
         self._load = load
         self._metrics = metrics
+        # A backend that is called with a fixed width gains nothing from more than that.
+        width = model.manifest.backend.call_width or limits.micro_batch_records
+        self._records_per_call = min(width, limits.micro_batch_records)
         self._queue: deque[_Waiting] = deque()
         self._taken: Sequence[_Waiting] = ()
         self._serving: asyncio.Task[None] | None = None
@@ -92,8 +94,8 @@ class MicroBatchScorer:
 
         Raises ProblemError when the wait is over, or when `max_waiting` requests wait already.
         """
-        most = self._limits.max_waiting
-        if len(self._queue) >= most:
+        if self.is_full:
+            most = self._limits.max_waiting
             raise ProblemError(OVERLOADED, f"{most} requests wait for the model already")
         loop, seconds = asyncio.get_running_loop(), self._limits.max_wait_seconds
         waiting = _Waiting(Part(valid, reasons), loop.create_future(), asyncio.timeout(seconds))
@@ -110,8 +112,13 @@ class MicroBatchScorer:
             detail = f"the model had no time for this request within {seconds:g} seconds"
             raise ProblemError(OVERLOADED, detail) from None
         finally:  # whoever gave up, or went away, is not scored
-            with contextlib.suppress(ValueError):
+            if waiting in self._queue:  # the error of `remove` would spell out the whole request
                 self._queue.remove(waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request would be refused."""
+        return len(self._queue) >= self._limits.max_waiting
 
     def close(self) -> None:
         """Answers whoever still waits with `not-ready`; does not wait for a call that runs."""
@@ -144,7 +151,7 @@ class MicroBatchScorer:
         """
         taken: list[_Waiting] = []
         left: deque[_Waiting] = deque()
-        room = self._limits.micro_batch_records
+        room = self._records_per_call
         for waiting in self._queue:
             if waiting.answer.done():  # gave up, and is about to leave the queue
                 continue

@@ -19,6 +19,11 @@ class Scorer(Protocol):
     is_short: bool
     """Whether a call takes less time than a change of threads, reasons aside."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request would be refused, reasons aside."""
+        ...
+
     async def score(self, valid: Validated, reasons: int) -> Scores:
         """Raises what `score_valid` raises, and ProblemError when the model is overloaded."""
         ...
@@ -41,6 +46,7 @@ class InlineScorer:
     """In the event loop: a compiled model takes less time than a change of threads."""
 
     is_short = True
+    is_full = False
 
     def __init__(self, model: ModelBundle, explained: Scorer | None = None) -> None:
         """Requests for reasons go to `explained`, if there is one."""
