@@ -23,6 +23,10 @@ HEADERS_RULE: Final = (
 MAX_PIPELINED: Final = 64
 """Requests of one connection that wait for the answer before theirs."""
 
+REST_SECONDS: Final = 0.5
+"""How long a connection is not read whose request was refused because there are too many. The
+refusal asks for a second."""
+
 LEAVE_SECONDS: Final = 2.0
 """How long a refused peer has to read its answer."""
 
@@ -48,7 +52,7 @@ class ConnectionLimits:
     idle_seconds: float = 75.0
     max_connections: int = 2048
     deadline_seconds: float = 30.0
-    max_in_flight: int = 64
+    max_in_flight: int = 128
 
     @property
     def look_seconds(self) -> float:

@@ -88,7 +88,7 @@ class Limits:
     max_records: int = 10_000
     body_seconds: float = 10.0
     deadline_seconds: float = 30.0
-    max_in_flight: int = 64
+    max_in_flight: int = 128
     micro_batch_records: int = 256
     max_waiting: int = 256
     max_wait_seconds: float = 5.0

@@ -35,6 +35,7 @@ from online_api.connections import (
     MAX_TURNED_AWAY,
     OF_THE_DEFAULT,
     READ_BYTES,
+    REST_SECONDS,
     UNSHED,
     House,
     busy,
@@ -271,12 +272,22 @@ class LimitedProtocol(HttpToolsProtocol):
             if not cycle.keep_alive:
                 self.transport.close()
             self.on_response_complete()
+            self._rest()
             return
         cycle.scope[WHOLE_KEY] = partial(_send_whole, cycle)  # type: ignore[typeddict-unknown-key]
         self._began = self.loop.time()
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(tasks.discard)
         tasks.add(task)
+
+    def _rest(self) -> None:
+        """Read nothing for a while: answering refusals must not cost those who are accepted."""
+        self.flow.pause_reading()
+        self.loop.call_later(REST_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing() and not self.flow.write_paused:
+            self.flow.resume_reading()
 
     # Time
 
