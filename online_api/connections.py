@@ -23,7 +23,7 @@ HEADERS_RULE: Final = (
 MAX_PIPELINED: Final = 64
 """Requests of one connection that wait for the answer before theirs."""
 
-REST_SECONDS: Final = 0.5
+REST_SECONDS: Final = 0.1
 """How long a connection is not read whose request was refused because there are too many. The
 refusal asks for a second."""
 
