@@ -52,8 +52,8 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One `LogBatch` on disk.
 
     `numbers` has the columns of the layout one after the other, `objects` the cells of its other
-    columns likewise. `request_id` and `event_times` are one when it is that of all entries. `rejected` has id
-    and code: of a rejection the log shows no names and no rules.
+    columns likewise. `request_id` and `event_times` are one when it is that of all entries.
+    `rejected` has id and code: of a rejection the log shows no names and no rules.
     """
 
     lane: Lane

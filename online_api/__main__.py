@@ -8,7 +8,7 @@ from online_api.settings import OnlineSettings
 
 def run(settings: OnlineSettings) -> None:
     """Serve. Raises TrilaneError."""
-    from online_api.server import serve
+    from online_api.processes.server import serve
 
     serve(settings)
 

@@ -17,15 +17,15 @@ from online_api.access.gate import Access
 from online_api.body import BodyReader
 from online_api.call import Answer, Call, Handler
 from online_api.context import SCOPE_KEY, Limits, Load, Readiness, RequestContext, Sources
-from online_api.docs_page import DocsPage
 from online_api.front_door import CALL_KEY, FrontDoor, Watch
 from online_api.lane import Lane
-from online_api.mlflow_protocol import MlflowRoutes
 from online_api.needs import Needs
-from online_api.open_inference import OpenInferenceRoutes
 from online_api.openapi import Guards, build_openapi
-from online_api.predict import PredictRoute
+from online_api.openapi.docs_page import DocsPage
 from online_api.problems import ProblemError, problem_response
+from online_api.protocols.mlflow_protocol import MlflowRoutes
+from online_api.protocols.open_inference import OpenInferenceRoutes
+from online_api.protocols.predict import PredictRoute
 from online_api.served import Models
 from online_api.shadow import Shadow
 from online_api.status import StatusRoutes

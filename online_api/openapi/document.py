@@ -6,7 +6,6 @@ Source: OpenAPI 3.1.1 (spec.openapis.org), whose schemas are JSON Schema 2020-12
 from typing import Any, Final
 
 from online_api.context import Limits
-from online_api.open_inference import SERVER_VERSION
 from online_api.openapi import mlflow_paths, open_inference_paths, predict_paths, status_paths
 from online_api.openapi.failures import problem, responses
 from online_api.openapi.guards import SCHEMES, Guards
@@ -14,6 +13,7 @@ from online_api.openapi.open_inference_schemas import open_inference_schemas
 from online_api.openapi.operations import Operations, request_id_parameter
 from online_api.openapi.pieces import TEXT, WHOLE, Piece
 from online_api.openapi.shown_model import ShownModel, shown_models
+from online_api.protocols.open_inference import SERVER_VERSION
 from online_api.served import Models
 
 VERSION: Final = "3.1.0"

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
-from online_api.open_inference import model_metadata
-from online_api.open_inference_outputs import WantedOutputs
-from online_api.open_inference_request import InferRequest
 from online_api.openapi.pieces import REQUEST_ID
 from online_api.openapi.records import ordered
 from online_api.problems import INVALID_RECORDS, ProblemError, problem_response
+from online_api.protocols.open_inference import model_metadata
+from online_api.protocols.open_inference_outputs import WantedOutputs
+from online_api.protocols.open_inference_request import InferRequest
 from scoring.model import ModelBundle
 from scoring.predictions import RECORD_ID
 from scoring.records import RecordBatch, ScoredBatch

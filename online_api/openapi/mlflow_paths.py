@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from online_api.mlflow_protocol import MLFLOW_VERSION
 from online_api.openapi.operations import Head, Operations, reasons_count, reasons_parameter
 from online_api.openapi.pieces import (
     JSON,
@@ -19,6 +18,7 @@ from online_api.openapi.pieces import (
 )
 from online_api.openapi.predictions import outputs
 from online_api.openapi.shown_model import ShownModel
+from online_api.protocols.mlflow_protocol import MLFLOW_VERSION
 from online_api.reasons import REASONS
 
 TAG: Final = "MLflow"

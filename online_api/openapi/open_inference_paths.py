@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from online_api.open_inference import model_metadata
 from online_api.openapi.failures import PROBING
 from online_api.openapi.operations import Head, Operations, reasons_parameter
 from online_api.openapi.pieces import (
@@ -19,6 +18,7 @@ from online_api.openapi.pieces import (
     ref,
 )
 from online_api.openapi.shown_model import ShownModel
+from online_api.protocols.open_inference import model_metadata
 
 TAG: Final = "Open Inference Protocol"
 

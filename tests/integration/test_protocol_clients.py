@@ -15,7 +15,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from online_api.mlflow_protocol import MLFLOW_VERSION
+from online_api.protocols.mlflow_protocol import MLFLOW_VERSION
 from tests.support.online import ROOT, SECRET, Server, open_server
 from tests.support.protocols import mlflow_forms
 from tests.support.toy import make_bundle, records

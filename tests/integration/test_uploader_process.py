@@ -14,9 +14,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from online_api.processes.uploader import UploaderProcess, restart_delay
+from online_api.processes.uploading import UploadSettings
 from online_api.settings import OnlineSettings
-from online_api.uploader import UploaderProcess, restart_delay
-from online_api.uploading import UploadSettings
 from scoring.errors import ConfigurationError
 from tests.support.log_entries import read_log
 from tests.support.online import ROOT
@@ -177,7 +177,7 @@ def test_the_secret_is_in_no_command_line(place: Place) -> None:
     process = place.start(storage_connection_string=SECRET)
     process.check()
     command = Path(f"/proc/{known_pid(process)}/cmdline").read_text()
-    assert "online_api.uploading" in command
+    assert "online_api.processes.uploading" in command
     environment = Path(f"/proc/{known_pid(process)}/environ").read_text()
     assert "hunter2" not in command + environment
     assert "hunter2" not in repr(UploadSettings("", "", SECRET, 1.0, "", "INFO"))
@@ -202,7 +202,7 @@ def test_it_gives_way_to_the_processes_that_answer(place: Place) -> None:
     process = place.start()
     process.check()
     assert os.getpriority(os.PRIO_PROCESS, known_pid(process)) == 10
-    script = "import sys, online_api.uploading; print(*sys.modules)"
+    script = "import sys, online_api.processes.uploading; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
     )
@@ -218,7 +218,7 @@ def parent(place: Place) -> Iterator[tuple["subprocess.Popen[str]", int]]:
 import time
 from pathlib import Path
 from online_api.settings import OnlineSettings
-from online_api.uploader import UploaderProcess
+from online_api.processes.uploader import UploaderProcess
 settings = OnlineSettings(
     bundle="b", spool_dir={str(place.spools.directory)!r}, storage_url={str(place.storage)!r},
     upload_interval_seconds=3600)

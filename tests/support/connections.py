@@ -13,10 +13,10 @@ from typing import Any
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from online_api.connections import ConnectionLimits, House
 from online_api.context import Readiness
-from online_api.draining import DrainingServer
-from online_api.http_protocol import protocol_of
+from online_api.processes.connections import ConnectionLimits, House
+from online_api.processes.draining import DrainingServer
+from online_api.processes.http_protocol import protocol_of
 from online_api.settings import OnlineSettings
 
 PATIENCE_SECONDS = 30

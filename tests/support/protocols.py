@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from online_api.open_inference_tensors import BYTES, DATATYPES
+from online_api.protocols.open_inference_tensors import BYTES, DATATYPES
 
 CSV = {"content-type": "text/csv"}
 Record = Mapping[str, Any]

@@ -24,8 +24,8 @@ from adapters.record_files.csv_reader import read_csv
 from adapters.record_files.jsonl_reader import read_jsonl
 from adapters.record_files.parquet_reader import read_parquet
 from online_api.context import Limits
-from online_api.predict_body import PredictBody
 from online_api.problems import ProblemError
+from online_api.protocols.predict_body import PredictBody
 from scoring.records import Validated, Violation
 from scoring.schema import FieldType, Schema
 from scoring.text import parse_cell

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from online_api.mlflow_protocol import MLFLOW_VERSION
+from online_api.protocols.mlflow_protocol import MLFLOW_VERSION
 from scoring.manifest import OutputColumn, OutputSpec
 from scoring.model import ModelBundle
 from scoring.records import RejectionCode

@@ -6,12 +6,12 @@ import re
 import pytest
 
 from online_api.context import Limits
-from online_api.csv_body import read_csv_body
-from online_api.mlflow_body import read_mlflow_body
-from online_api.open_inference_inputs import read_inputs
-from online_api.open_inference_request import read_infer_body
-from online_api.open_inference_tensors import DATATYPES
-from online_api.record_tables import Table
+from online_api.protocols.csv_body import read_csv_body
+from online_api.protocols.mlflow_body import read_mlflow_body
+from online_api.protocols.open_inference_inputs import read_inputs
+from online_api.protocols.open_inference_request import read_infer_body
+from online_api.protocols.open_inference_tensors import DATATYPES
+from online_api.protocols.record_tables import Table
 from scoring.schema import Schema
 from scoring.validation import validate_rows
 from tests.support.online import ROOT

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from online_api.context import Limits
-from online_api.csv_body import read_csv_body
-from online_api.mlflow_body import read_mlflow_body
-from online_api.predict_body import PredictBody
+from online_api.protocols.csv_body import read_csv_body
+from online_api.protocols.mlflow_body import read_mlflow_body
+from online_api.protocols.predict_body import PredictBody
 from scoring.records import Validated
 from scoring.schema import FieldType, Schema
 from tests.support.protocols import as_csv, mlflow_forms

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from online_api.connections import (
+from online_api.processes.connections import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,

@@ -27,7 +27,7 @@ def imported(statements: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("module", ["online_api", "online_api.app", "online_api.server"])
+@pytest.mark.parametrize("module", ["online_api", "online_api.app", "online_api.processes.server"])
 def test_importing_loads_no_heavy_package(module: str) -> None:
     """The app, and the server with its spool and storage door, stay light."""
     assert not imported(f"import {module}") & NEVER

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from online_api.listening import is_loopback, open_listener, url_of
-from online_api.metrics_directory import PREFIX, metrics_directory
+from online_api.processes.listening import is_loopback, open_listener, url_of
+from online_api.processes.metrics_directory import PREFIX, metrics_directory
+from online_api.processes.workers import MAX_BACKOFF_SECONDS, restart_delay
 from online_api.settings import OnlineSettings
-from online_api.workers import MAX_BACKOFF_SECONDS, restart_delay
 from scoring.errors import ConfigurationError
 
 ANY = "0.0.0.0"  # noqa: S104

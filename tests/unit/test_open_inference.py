@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from online_api.context import Limits
-from online_api.open_inference import SERVER_VERSION
 from online_api.problems import (
     INVALID_RECORDS,
     MALFORMED,
     ProblemError,
     problem_response,
 )
+from online_api.protocols.open_inference import SERVER_VERSION
 from scoring.errors import StorageUnavailable
 from scoring.model import ModelBundle
 from scoring.records import Column, RecordBatch, Rejection, RejectionCode, Violation

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from online_api.context import Limits
-from online_api.open_inference_inputs import read_inputs
-from online_api.open_inference_request import read_infer_body
+from online_api.protocols.open_inference_inputs import read_inputs
+from online_api.protocols.open_inference_request import read_infer_body
 from scoring.model import ModelBundle
 from scoring.records import Validated
 from scoring.schema import FieldType, Schema

@@ -6,17 +6,17 @@ from typing import Final
 import numpy as np
 
 from online_api.context import Limits
-from online_api.open_inference_request import InferBody, InputTensor, shown
-from online_api.open_inference_tensors import (
+from online_api.problems import MALFORMED, ProblemError
+from online_api.protocols.open_inference_request import InferBody, InputTensor, shown
+from online_api.protocols.open_inference_tensors import (
     BYTES,
     DATATYPES,
     TensorError,
     read_binary_data,
     read_json_data,
 )
-from online_api.predict_body import require_count
-from online_api.problems import MALFORMED, ProblemError
-from online_api.record_tables import Columns, Table
+from online_api.protocols.predict_body import require_count
+from online_api.protocols.record_tables import Columns, Table
 from scoring.predictions import RECORD_ID
 from scoring.records import Validated
 from scoring.schema import Schema

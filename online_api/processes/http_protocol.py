@@ -26,7 +26,9 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from online_api.call import WHOLE_KEY
-from online_api.connections import (
+from online_api.context import LATE_ANSWER, LATE_BODY
+from online_api.problems import HEADERS_TOO_LARGE, MALFORMED, OVERLOADED, REQUEST_TIMEOUT, Kind
+from online_api.processes.connections import (
     HEADERS_RULE,
     LEAVE_SECONDS,
     MAX_HEADER_BYTES,
@@ -42,8 +44,6 @@ from online_api.connections import (
     kernel_unsent,
     refusal,
 )
-from online_api.context import LATE_ANSWER, LATE_BODY
-from online_api.problems import HEADERS_TOO_LARGE, MALFORMED, OVERLOADED, REQUEST_TIMEOUT, Kind
 
 _FRESH_SECONDS: Final = 1.0
 

@@ -11,7 +11,7 @@ from online_api.call import Answer, Call
 from online_api.context import RequestContext
 from online_api.lane import Asked, Read, entry_ids
 from online_api.needs import Needs
-from online_api.predict_body import PredictBody
+from online_api.protocols.predict_body import PredictBody
 from online_api.reasons import requested_reasons
 from online_api.served import ServedModel
 from online_api.together import Quick, Together

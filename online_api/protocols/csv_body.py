@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from online_api.context import Limits
-from online_api.predict_body import require_count
 from online_api.problems import MALFORMED, ProblemError
-from online_api.record_tables import Cells
+from online_api.protocols.predict_body import require_count
+from online_api.protocols.record_tables import Cells
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
 

@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 
 from online_api.call import Answer
-from online_api.open_inference_request import (
+from online_api.problems import INVALID_PARAMETER, MALFORMED, ProblemError
+from online_api.protocols.open_inference_request import (
     BINARY_DATA,
     BINARY_DATA_OUTPUT,
     BINARY_DATA_SIZE,
     InferRequest,
     shown,
 )
-from online_api.open_inference_tensors import BYTES, write_binary_data
-from online_api.problems import INVALID_PARAMETER, MALFORMED, ProblemError
+from online_api.protocols.open_inference_tensors import BYTES, write_binary_data
 from online_api.reasons import REASONS
 from scoring.model import ModelDescription
 from scoring.records import Column, ScoredBatch

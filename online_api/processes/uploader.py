@@ -1,7 +1,7 @@
 """The uploader of the spool as a process of its own.
 
 Making Parquet takes the interpreter for tens of milliseconds at a time; in the process that
-answers, every request would wait for it. The process itself is `online_api/uploading.py`.
+answers, every request would wait for it. The process itself is `online_api/processes/uploading.py`.
 """
 
 import json
@@ -32,7 +32,7 @@ STEADY_SECONDS: Final = 60.0
 
 _MAX_DOUBLINGS: Final = 16
 _KILLED_SECONDS: Final = 5.0
-_ROOT: Final = Path(__file__).parents[1]
+_ROOT: Final = Path(__file__).parents[2]
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _started() -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with _signals_blocked():
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "online_api.uploading"],
+            [sys.executable, "-P", "-m", "online_api.processes.uploading"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},

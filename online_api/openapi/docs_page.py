@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from online_api.docs_assets import Asset, packaged, without_logo
+from online_api.openapi.docs_assets import Asset, packaged, without_logo
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -236,7 +236,7 @@ def _answer(
     settings: OnlineSettings, listener: socket.socket, metrics_files: Path, pipe: Connection
 ) -> None:
     from online_api.assembly import open_app
-    from online_api.worker import answer, identity, leave_if_busy
+    from online_api.processes.worker import answer, identity, leave_if_busy
 
     app = open_app(settings, metrics_files)
     try:

@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any, Final
 
 from adapters.metric_families import share_metrics
-from online_api.listening import open_listener, url_of
-from online_api.metrics_directory import metrics_directory
+from online_api.processes.listening import open_listener, url_of
+from online_api.processes.metrics_directory import metrics_directory
 from online_api.settings import OnlineSettings
 
 UPLOAD_SECONDS: Final = 10.0
@@ -38,7 +38,7 @@ def serve(settings: OnlineSettings) -> None:
         share_metrics(files)
 
         def upload() -> None:
-            from online_api.uploader import UploaderProcess
+            from online_api.processes.uploader import UploaderProcess
 
             stack.callback(UploaderProcess(settings, files).stop, UPLOAD_SECONDS)
 
@@ -49,7 +49,7 @@ def serve(settings: OnlineSettings) -> None:
         server.alone() if settings.workers == 1 else server.with_workers()
     logger.info("stopped", extra={"event": "stopped"})
     if settings.workers == 1:
-        from online_api.worker import leave_if_busy
+        from online_api.processes.worker import leave_if_busy
 
         leave_if_busy(0)
 
@@ -67,7 +67,7 @@ class _Server:
     def alone(self) -> None:
         """Answer in this process."""
         from online_api.assembly import open_app
-        from online_api.worker import answer, identity
+        from online_api.processes.worker import answer, identity
 
         with closing(open_app(self.settings, self.metrics_files)) as app:
             self.upload()
@@ -75,7 +75,7 @@ class _Server:
 
     def with_workers(self) -> None:
         """Answer in processes of their own."""
-        from online_api.workers import Supervisor
+        from online_api.processes.workers import Supervisor
 
         def ready(identity: dict[str, Any]) -> None:
             self.upload()

@@ -16,10 +16,10 @@ from typing import Any, Final
 import uvicorn
 
 from online_api.assembly import App
-from online_api.connections import MAX_TURNED_AWAY, ConnectionLimits, House
-from online_api.draining import DrainingServer
-from online_api.http_protocol import protocol_of
-from online_api.listening import BACKLOG
+from online_api.processes.connections import MAX_TURNED_AWAY, ConnectionLimits, House
+from online_api.processes.draining import DrainingServer
+from online_api.processes.http_protocol import protocol_of
+from online_api.processes.listening import BACKLOG
 from online_api.settings import OnlineSettings
 from scoring.model_document import model_identity
 

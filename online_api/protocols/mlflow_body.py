@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from online_api.context import Limits
-from online_api.predict_body import require_count
 from online_api.problems import MALFORMED, MAX_NAME_CHARACTERS, ProblemError
-from online_api.record_tables import Arrays, Columns, Objects, Table
+from online_api.protocols.predict_body import require_count
+from online_api.protocols.record_tables import Arrays, Columns, Objects, Table
 from scoring.json_text import NotJsonError, decode_json
 from scoring.schema import Schema
 from scoring.values import Values

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from online_api.problems import MALFORMED, MAX_NAME_CHARACTERS, ProblemError
-from online_api.protocol_parameters import require_parameters
+from online_api.protocols.protocol_parameters import require_parameters
 from online_api.reasons import REASONS
 from scoring.json_text import NotJsonError, decode_json
 

@@ -13,12 +13,12 @@ from online_api.body import is_json, media_type, require_plain
 from online_api.call import Answer, Call
 from online_api.lane import Asked, Read
 from online_api.needs import Needs
-from online_api.open_inference_inputs import read_inputs
-from online_api.open_inference_outputs import WantedOutputs, output_datatypes
-from online_api.open_inference_request import read_infer_body
-from online_api.open_inference_tensors import BYTES
 from online_api.problems import NOT_READY, UNSUPPORTED_MEDIA_TYPE, ProblemError
-from online_api.protocol_parameters import wanted_reasons
+from online_api.protocols.open_inference_inputs import read_inputs
+from online_api.protocols.open_inference_outputs import WantedOutputs, output_datatypes
+from online_api.protocols.open_inference_request import read_infer_body
+from online_api.protocols.open_inference_tensors import BYTES
+from online_api.protocols.protocol_parameters import wanted_reasons
 from online_api.served import ServedModel
 from scoring.model import ModelDescription
 from scoring.schema import FieldType

@@ -14,8 +14,8 @@ from typing import Final
 import uvicorn
 
 from online_api.context import Readiness
-from online_api.http_protocol import LimitedProtocol
-from online_api.listening import cannot_listen, url_of
+from online_api.processes.http_protocol import LimitedProtocol
+from online_api.processes.listening import cannot_listen, url_of
 from online_api.settings import OnlineSettings
 
 _CUT_SECONDS: Final = 1.0

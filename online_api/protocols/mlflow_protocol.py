@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from online_api.body import is_json, media_type, require_plain
 from online_api.call import Answer, Call
-from online_api.csv_body import read_csv_body
 from online_api.lane import Asked, Read
-from online_api.mlflow_body import MlflowBody, read_mlflow_body
 from online_api.needs import Needs
 from online_api.problems import NOT_READY, UNSUPPORTED_MEDIA_TYPE, ProblemError
-from online_api.protocol_parameters import require_parameters, wanted_reasons
+from online_api.protocols.csv_body import read_csv_body
+from online_api.protocols.mlflow_body import MlflowBody, read_mlflow_body
+from online_api.protocols.protocol_parameters import require_parameters, wanted_reasons
 from online_api.reasons import REASONS
 from online_api.served import ServedModel
 from scoring.records import ScoredBatch

@@ -1,4 +1,4 @@
-"""The uploader's side: `python -m online_api.uploading`, started by `online_api/uploader.py`.
+"""The uploader's side: `python -m online_api.processes.uploading`, started by `uploader.py`.
 
 It reads its settings from the first line of its standard input, and answers with one line: ready,
 or why it cannot be. A second line tells it to upload what there is and end; the input's end says

@@ -1,0 +1,1 @@
+"""The server's processes: listening, workers, draining, limits of connections, the uploader."""

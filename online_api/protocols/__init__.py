@@ -1,0 +1,1 @@
+"""What callers speak: bodies in, answers out; the lane does the rest."""
