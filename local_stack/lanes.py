@@ -132,6 +132,7 @@ class Lanes:
             "port": str(self.ports["online"]),
             "spool_dir": str(self.directory / "spool"),
             "upload_interval_seconds": "1",
+            "drain_seconds": "0",
         }
 
     def _stream(self) -> dict[str, str]:
