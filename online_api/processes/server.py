@@ -30,6 +30,7 @@ def serve(settings: OnlineSettings) -> None:
     """
     began = time.perf_counter()
     signal.signal(signal.SIGTERM, _exit_now)
+    _require_storage(settings)
     settings = _picklable(settings)
     with ExitStack() as stack:
         listener = stack.enter_context(open_listener(settings))
@@ -98,6 +99,16 @@ def _log_ready(url: str, identity: dict[str, Any], workers: int, seconds: float)
             "start_seconds": round(seconds, 3),
         },
     )
+
+
+def _require_storage(settings: OnlineSettings) -> None:
+    """A storage URL of an unknown kind must not wait for the first upload. Asks nobody.
+
+    Raises ConfigurationError.
+    """
+    from adapters.storage import open_storage
+
+    open_storage(settings.storage_url, settings.connection_string())
 
 
 def _picklable(settings: OnlineSettings) -> OnlineSettings:

@@ -155,7 +155,9 @@ def test_a_request_is_one_log_line(server: Server, client: httpx.Client) -> None
     while not any(line.get("request_id") == "lost-line" for line in server.lines):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    [line] = [line for line in server.lines if line.get("request_id") == "one-line"]
+    lines = [line for line in server.lines if line.get("request_id") == "one-line"]
+    assert [line["event"] for line in lines] == ["request", "InputData", "OutputData"]
+    line = lines[0]
     told = {k: line[k] for k in ("event", "route", "status", "records", "rejected", "level")}
     assert told == {
         "event": "request",
