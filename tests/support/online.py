@@ -1,7 +1,6 @@
 """The online API for tests: in this process, and as a real one."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -234,6 +233,10 @@ def _ready(process: subprocess.Popen[str]) -> Server:
 
 
 def _follow(stream: Any, keep: Callable[[dict[str, Any]], None]) -> None:
-    with contextlib.suppress(ValueError):  # the stream is closed when the server is killed
+    try:
         for text in stream:
             keep(json.loads(text))
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError):
+            raise
+        # The stream is closed when the server is killed.
