@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from scoring.errors import ConfigurationError
-from scoring.records import ModelVersion
+
+if TYPE_CHECKING:
+    from scoring.records import ModelVersion
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -26,7 +28,7 @@ class Scored(Protocol):
     @property
     def records(self) -> int: ...  # noqa: D102
     @property
-    def version(self) -> ModelVersion: ...  # noqa: D102
+    def version(self) -> "ModelVersion": ...  # noqa: D102
 
 
 class ServerSpan(Protocol):
@@ -54,7 +56,7 @@ class BatchSpan(Protocol):
     def link(self, traceparents: Iterable[str | None]) -> None:
         """Link the span to others, in the form of W3C Trace Context; what is not one is ignored."""
 
-    def scored(self, records: int, version: ModelVersion) -> None:
+    def scored(self, records: int, version: "ModelVersion") -> None:
         """Say how many records got scores, and whose."""
 
 
@@ -105,7 +107,7 @@ class NoSpan:
     def link(self, traceparents: Iterable[str | None]) -> None:
         """Nothing."""
 
-    def scored(self, records: int, version: ModelVersion) -> None:
+    def scored(self, records: int, version: "ModelVersion") -> None:
         """Nothing."""
 
 
