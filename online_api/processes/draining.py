@@ -36,8 +36,11 @@ class DrainingServer(uvicorn.Server):
         settings: OnlineSettings,
         on_ready: Callable[[], None],
         commands: Connection | None,
+        in_flight: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`in_flight` is told every tenth of a second how many requests are worked on."""
         super().__init__(config)
+        self._in_flight = in_flight
         self._readiness = readiness
         self._drain_seconds = settings.drain_seconds
         self._grace_seconds = settings.grace_seconds
@@ -70,6 +73,11 @@ class DrainingServer(uvicorn.Server):
         if (commands := self._commands) is not None:
             asyncio.get_running_loop().add_reader(commands.fileno(), self._obey, commands)
         self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Count what is worked on, besides what uvicorn does."""
+        self._in_flight(len(self.server_state.tasks))
+        return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
         """Answer; and for the drain time after the signal, so that callers can move on."""

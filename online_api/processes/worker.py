@@ -63,7 +63,9 @@ def answer(
         server_header=False,
         proxy_headers=False,
     )
-    server = DrainingServer(config, app.readiness, settings, on_ready, commands)
+    server = DrainingServer(
+        config, app.readiness, settings, on_ready, commands, app.metrics.in_flight
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.signalled)
     # What was loaded stays for good: no full collection has to look at it again.

@@ -152,3 +152,29 @@ def test_more_connections_than_are_allowed(bundle: Path, tmp_path: Path) -> None
         assert answer.status_code == 200
         with httpx.Client(base_url=server.url) as client:
             assert shed(client, "connections") == 1
+
+
+def test_more_requests_than_may_be_worked_on(bundle: Path, tmp_path: Path) -> None:
+    """Those beyond are refused with 503 and Retry-After, counted, and their connections live on."""
+    body = json.dumps([GOOD]).encode()
+    with open_server(bundle, tmp_path, max_in_flight=1) as server:
+        peers = [connect(server) for _ in range(40)]
+        found: list[int] = []
+        for _ in range(50):  # until some of them arrive together
+            for peer in peers:
+                peer.send(post("/predict", body))
+            answers = [peer.answer() for peer in peers]
+            found = [answer.status for answer in answers]
+            if 503 in found:
+                break
+        refused = [answer for answer in answers if answer.status == 503]
+        assert {*found} == {200, 503}
+        for answer in refused:
+            assert answer.problem()["type"] == "urn:trilane:problem:overloaded"
+            assert answer.headers["retry-after"] == "1"
+        with httpx.Client(base_url=server.url) as client:
+            assert shed(client, "in_flight") >= len(refused)
+        for peer in peers:
+            peer.send(get("/livez"))
+            assert peer.answer().status == 200
+            peer.close()
