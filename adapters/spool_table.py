@@ -117,7 +117,7 @@ def _scored_first(of_frames: Sequence[list[Any]], frames: Sequence[Frame]) -> li
 
 
 def _cells(layout: CellLayout, frames: Sequence[Frame], scored: int) -> list[Column]:
-    """The columns of features and outputs. The frames are sorted by their number of records."""
+    """The columns of features and outputs. Neighbours with as many records are read at once."""
     places = [place for _, of in layout.numbers for place in of]
     dtypes = {place: kind for kind, of in layout.numbers for place in of}
     columns = {place: np.empty(scored, dtypes[place]) for place in places}

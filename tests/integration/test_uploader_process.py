@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -166,8 +165,8 @@ def test_wrong_settings_are_refused_and_not_tried_again(
     with pytest.raises(ConfigurationError, match="storage URL"):
         process.check()
     eventually(lambda: process.pid is None)
-    time.sleep(1.5)
-    assert process.pid is None
+    process.stop(10.0)
+    assert "uploader_ended" not in {vars(r).get("event") for r in caplog.records}
     [line] = [r for r in caplog.records if vars(r).get("event") == "spool_upload_failed"]
     assert "storage URL" in line.message
 

@@ -164,13 +164,13 @@ def test_the_end_leaves_later_segments_alone(spools: Spools) -> None:
 
     class Other(RefusingSink):
         def write_table(self, table: pa.Table) -> None:
+            spools.leave(spools.batch(1, "another's"), name=f"{2 + self.attempts}")
             super().write_table(table)
-            spools.leave(spools.batch(1, "another's"), name="2")
 
     sink = Other(refusals=1)
     assert spools.run(sink.open, NEVER).drain()
     assert sink.entry_ids == ["mine-0"]
-    assert [path.name for path in spools.files()] == ["2.segment"]
+    assert [path.name for path in spools.files()] == ["2.segment", "3.segment"]
 
 
 def test_a_kill_before_the_segment_is_deleted_repeats_no_entry(
