@@ -75,11 +75,13 @@ def mlserver(model: Path, environment: Path, directory: Path) -> Server:
 def install_mlserver(environment: Path) -> str:
     """Make MLServer's own environment from the pins, unless it stands; its version.
 
-    Takes a minute or two the first time. Raises BenchError when it cannot be made.
+    Takes a minute or two the first time, and again where the checkout was moved, because an
+    environment holds its own path. Raises BenchError when it cannot be made.
     """
     python = environment / "bin" / "python"
     stamp = environment / "pins.sha256"
-    digest = hashlib.sha256(PINS.read_bytes()).hexdigest()
+    places = f"{environment.absolute()}\n{sys.executable}\n"
+    digest = hashlib.sha256(places.encode() + PINS.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text(encoding="ascii") != digest:
         uv = str(_BIN / "uv")
         install = [uv, "pip", "install", "--python", str(python), "--quiet", "--require-hashes"]

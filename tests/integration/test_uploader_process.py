@@ -2,9 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -211,16 +212,28 @@ def test_it_gives_way_to_the_processes_that_answer(place: Place) -> None:
 
 
 @contextmanager
-def parent(place: Place) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+def hanging_storage() -> Iterator[dict[str, str]]:
+    """Settings of an Azure storage that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/account"
+        yield {
+            "storage_url": "abfs://log@account.dfs.core.windows.net/root",
+            "storage_connection_string": "DefaultEndpointsProtocol=http;AccountName=account;"
+            f"AccountKey=aGVsbG8=;BlobEndpoint={address};",
+        }
+
+
+@contextmanager
+def parent(place: Place, **settings: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """Another process that has started an uploader, and the uploader's pid."""
+    told = {"storage_url": str(place.storage), **settings}
     script = f"""
 import time
 from pathlib import Path
 from online_api.settings import OnlineSettings
 from online_api.processes.uploader import UploaderProcess
 settings = OnlineSettings(
-    bundle="b", spool_dir={str(place.spools.directory)!r}, storage_url={str(place.storage)!r},
-    upload_interval_seconds=3600)
+    bundle="b", spool_dir={str(place.spools.directory)!r}, upload_interval_seconds=3600, **{told!r})
 process = UploaderProcess(settings, Path({str(place.files)!r}))
 process.check()
 print(process.pid, flush=True)
@@ -253,6 +266,29 @@ def test_a_killed_parent_and_a_dead_storage_leave_no_process(place: Place) -> No
     place.spools.leave(place.spools.batch(2, "left"))
     with parent(place) as (process, pid):
         process.kill()
-        gone: Callable[[], bool] = lambda: not running(pid)  # noqa: E731
-        eventually(gone, 30.0)
+        eventually(lambda: not running(pid), 30.0)
+    assert len(place.spools.files()) == 1
+
+
+def test_a_killed_parent_and_a_hanging_storage_leave_no_process(place: Place) -> None:
+    """A call that never returns does not keep the process."""
+    place.spools.leave(place.spools.batch(2, "left"))
+    with hanging_storage() as settings, parent(place, **settings) as (process, pid):
+        process.kill()
+        eventually(lambda: not running(pid), 30.0)
+    assert len(place.spools.files()) == 1
+
+
+def test_a_hanging_storage_does_not_hold_up_the_end(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the deadline the process is killed, whatever it waits for."""
+    place.spools.leave(place.spools.batch(2, "left"))
+    with hanging_storage() as settings:
+        process = place.start(**settings)
+        process.check()
+        pid = known_pid(process)
+        process.stop(1.0)
+        assert not running(pid)
+    assert "spool_left" in {vars(r).get("event") for r in caplog.records}
     assert len(place.spools.files()) == 1

@@ -112,12 +112,12 @@ class Spools:
     def leave(self, *batches: LogBatch, name: str = "1", model: ModelBundle | None = None) -> Path:
         """A segment as a process that was killed leaves it; `model` is what its header names."""
         self.directory.mkdir(exist_ok=True)
-        path = self.directory / f"{name}.segment"
-        writer = SegmentWriter(path, encode_header(model or self.model))
+        hidden = self.directory / f"{name}.hidden"  # from an uploader that is at work
+        writer = SegmentWriter(hidden, encode_header(model or self.model))
         for batch in batches:
             writer.append(FrameEncoder(self.model).encode(batch), len(batch))
         writer.close()
-        return path
+        return hidden.rename(self.directory / f"{name}.segment")
 
     def files(self) -> list[Path]:
         """What lies in the directory."""
