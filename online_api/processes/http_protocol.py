@@ -113,7 +113,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._held = False  # the next request waits until answers are read
         self._unread = 0  # bytes of answers that waited to be sent at `_unread_since`
         self._unread_since = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._hand: RequestResponseCycle | None = None  # the request that is worked on; `cycle` is
+        self._task: asyncio.Task[None] | None = None  # the newest, which may stand behind it
         self._began = 0.0  # when the request in hand was begun
 
     # What the transport calls
@@ -269,13 +270,13 @@ class LimitedProtocol(HttpToolsProtocol):
             house.shed("in_flight")
             cycle.response_started = cycle.response_complete = True
             self.transport.write(busy(house.new_id()))
-            if not cycle.keep_alive:
+            if self._last or not cycle.keep_alive:
                 self.transport.close()
             self.on_response_complete()
             self._rest()
             return
         cycle.scope[WHOLE_KEY] = partial(_send_whole, cycle)  # type: ignore[typeddict-unknown-key]
-        self._began = self.loop.time()
+        self._hand, self._began = cycle, self.loop.time()
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(tasks.discard)
         tasks.add(task)
@@ -321,10 +322,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _end_late_request(self, seconds: float) -> None:
         """Cancel the task of a request that takes too long; it answers with the reason."""
-        task = self._task
-        if task is None or task.done() or self.cycle is None or self.cycle.response_started:
+        task, cycle = self._task, self._hand
+        if task is None or task.done() or cycle is None or cycle.response_started:
             return
-        if self.cycle.more_body and seconds >= self.house.limits.body_seconds:
+        if cycle.more_body and seconds >= self.house.limits.body_seconds:
             task.cancel(LATE_BODY)
         elif seconds >= self.house.limits.deadline_seconds:
             task.cancel(LATE_ANSWER)

@@ -90,7 +90,7 @@ def leave_if_busy(code: int) -> None:
             if thread.is_alive():
                 logger.warning(
                     "a call of the model did not end and is left",
-                    extra={"event": "call_left", "thread": thread.name},
+                    extra={"event": "call_left", "of": thread.name},
                 )
                 logging.shutdown()
                 sys.stdout.flush()

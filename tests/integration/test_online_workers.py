@@ -1,11 +1,15 @@
 """Several processes behind one port: together, one by one, and when one of them dies."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
+import urllib.parse
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,16 @@ def predict(url: str, name: str) -> int:
     return httpx.post(f"{url}/predict", json=[GOOD], headers=headers, timeout=30).status_code
 
 
+def refused(server: Server) -> bool:
+    """Whether a new connection is."""
+    address = urllib.parse.urlsplit(server.url)
+    try:
+        socket.create_connection((address.hostname, address.port), 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def scored(url: str) -> float:
     """How many records the server says it scored, whichever worker answers."""
     text = httpx.get(f"{url}/metrics", headers={"connection": "close"}).text
@@ -49,34 +63,42 @@ def logged(root: Path) -> list[str]:
     return sorted({row["entry_id"]: row["request_id"] for row in table}.values())
 
 
-def test_workers_answer_as_one(bundle: Path, tmp_path: Path) -> None:
-    """Both answer; every number in the metrics is of all of them; one line says that it is ready;
+def test_workers_answer_as_one(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every number in the metrics is of all of them; one line says that they are ready;
     after the end everything is in the log and nothing is left behind.
     """
     scratch = tmp_path / "tmp"
     scratch.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(scratch))
-        with open_server(bundle, tmp_path, workers=2, upload_interval_seconds=3600) as server:
-            assert len(set(workers(server))) == 2
-            [ready] = server.events("ready")
-            assert (ready["workers"], ready["model"]) == (2, "toy")
-            assert all(runs(pid) for pid in workers(server))
-            names = [f"r{i}" for i in range(60)]
-            with ThreadPoolExecutor(8) as pool:
-                assert list(pool.map(lambda name: predict(server.url, name), names)) == [200] * 60
-            # Whichever of them answers.
-            assert {scored(server.url) for _ in range(20)} == {60.0}
-            running = children(server.process.pid)
-            assert server.stop() == 0
-            assert not any(runs(pid) for pid in running)
-        assert list(scratch.glob("*trilane*")) == []
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    with open_server(bundle, tmp_path, workers=2, upload_interval_seconds=3600) as server:
+        assert len(set(workers(server))) == 2
+        [ready] = server.events("ready")
+        assert (ready["workers"], ready["model"]) == (2, "toy")
+        assert all(runs(pid) for pid in workers(server))
+        names = [f"r{i}" for i in range(60)]
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda name: predict(server.url, name), names)) == [200] * 60
+        # Whichever of them answers.
+        assert {scored(server.url) for _ in range(20)} == {60.0}
+        running = children(server.process.pid)
+        assert server.stop() == 0
+        until(lambda: not any(runs(pid) for pid in running))
+    assert list(scratch.glob("*trilane*")) == []
     assert logged(tmp_path / "storage") == sorted(names)
     assert list((tmp_path / "spool").glob("*.segment")) == []
 
 
-def test_a_worker_that_is_killed_is_replaced(bundle: Path, tmp_path: Path) -> None:
-    """By a new one; who asks after that is answered, and what was counted stays counted."""
+def test_a_worker_that_is_killed_is_replaced(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a new one; who asks after that is answered. What was counted stays counted, what was
+    measured of the dead one does not.
+    """
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     with open_server(bundle, tmp_path, workers=2, upload_interval_seconds=3600) as server:
         names = [f"r{i}" for i in range(40)]
         assert [predict(server.url, name) for name in names[:20]] == [200] * 20
@@ -84,6 +106,8 @@ def test_a_worker_that_is_killed_is_replaced(bundle: Path, tmp_path: Path) -> No
         os.kill(killed, signal.SIGKILL)
         until(lambda: len(workers(server)) == 3)
         assert workers(server)[2] not in workers(server)[:2]
+        assert list(scratch.glob(f"trilane-metrics-*/*live*_{workers(server)[1]}.db"))
+        assert not list(scratch.glob(f"trilane-metrics-*/*live*_{killed}.db"))
         [line] = server.events("worker_ended")
         assert (line["pid"], line["exit_code"]) == (killed, -signal.SIGKILL)
         assert [predict(server.url, name) for name in names[20:]] == [200] * 20
@@ -183,6 +207,25 @@ def test_readiness_goes_first(bundle: Path, tmp_path: Path, count: int) -> None:
         assert set(late) == {"close"}
         assert server.process.wait(60) == 0
     assert logged(tmp_path / "storage") == sorted(names)
+
+
+def test_the_port_closes_while_requests_end(bundle: Path, tmp_path: Path) -> None:
+    """Who connects then is refused and does not wait for a worker that listens no more."""
+    with open_server(bundle, tmp_path, workers=2) as server:
+        closed = threading.Event()
+
+        def chunks() -> Iterator[bytes]:
+            yield b"["
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: refused(server))
+            closed.set()
+            yield json.dumps(GOOD).encode() + b"]"
+
+        headers = {"content-type": "application/json"}
+        answer = httpx.post(f"{server.url}/predict", content=chunks(), headers=headers)
+        assert answer.status_code == 200
+        assert closed.is_set()
+        assert server.process.wait(60) == 0
 
 
 def test_a_second_signal_skips_the_drain_time(bundle: Path, tmp_path: Path) -> None:

@@ -115,8 +115,8 @@ def _request(method: str, path: str, headers: tuple[str, ...]) -> bytes:
 
 
 class SmallApp:
-    """Answers `/size/N` with N bytes, `/wait` when told to or cut, and the rest with the length of
-    the body; `/early` before it has read it.
+    """Answers `/size/N` with N bytes, `/wait` when told to or cut (with the reason), and the rest
+    with the length of the body; `/early` before it has read it.
     """
 
     def __init__(self) -> None:
@@ -143,8 +143,8 @@ class SmallApp:
         try:
             while path == "/wait" and not self.go_on.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        except asyncio.CancelledError:
-            status, body = 503, b"cut"
+        except asyncio.CancelledError as error:
+            status, body = 503, str(*error.args).encode() or b"cut"
         await send(
             {
                 "type": "http.response.start",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from online_api.processes.connections import ConnectionLimits
 from tests.support.connections import PATIENCE_SECONDS, Serving, get, post, serving
 
 
@@ -81,6 +82,24 @@ def test_requests_that_have_begun_are_answered() -> None:
             assert (answer.status, answer.body) == (200, body)
             assert answer.headers["connection"] == "close"
             assert peer.ends()
+        assert ended(server)
+
+
+def test_a_request_that_is_refused_meanwhile_ends_its_connection() -> None:
+    """One that had begun when the server stopped to listen, and finds too many before it."""
+    limits = ConnectionLimits(60, 60, 60, max_in_flight=1)
+    with serving(limits, grace_seconds=3600) as server:
+        working, heading = server.connect(), server.connect()
+        working.send(get("/wait"))
+        heading.send(get("/")[:-2])
+        until(lambda: server.app.asked == 1 and server.connections() == 2)
+        server.server.stop(hurry=False)
+        until(lambda: refused(server))
+        heading.send(b"\r\n")
+        assert heading.answer().status == 503
+        assert heading.ends()
+        server.app.go_on.set()
+        assert working.answer().status == 200
         assert ended(server)
 
 

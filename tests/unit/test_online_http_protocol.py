@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from online_api.context import LATE_ANSWER
 from online_api.processes.connections import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
@@ -95,6 +96,42 @@ def test_a_request_that_is_worked_on_is_not_idle() -> None:
         time.sleep(1)
         server.app.go_on.set()
         assert peer.answer().status == 200
+
+
+def test_an_answer_that_takes_too_long_is_cut() -> None:
+    """The app is told why. Requests that stand behind have a time of their own, and the body of one
+    of them that is late is not the fault of the first.
+    """
+    with serving(ConnectionLimits(60, 0.2, 60, deadline_seconds=1)) as server:
+        peer = server.connect()
+        behind = post("/", b"12345")
+        peer.send(get("/wait"), behind[:-1])
+        answer = peer.answer()
+        assert (answer.status, answer.body) == (503, LATE_ANSWER.encode())
+        peer.send(behind[-1:], get("/wait"))
+        until(lambda: server.app.asked == 3)
+        server.app.go_on.set()
+        assert [peer.answer().status for _ in range(2)] == [200, 200]
+
+
+def test_a_request_beyond_those_worked_on_is_refused() -> None:
+    """Its connection goes on unless it was to close; either way it is counted as nothing else."""
+    with serving(ConnectionLimits(60, 60, 60, max_in_flight=1)) as server:
+        working, going, closing = (server.connect() for _ in range(3))
+        working.send(get("/wait"))
+        until(lambda: server.app.asked == 1)
+        going.send(post("/", b"12345"))
+        closing.send(post("/", b"12345", "Connection: close"))
+        for peer in (going, closing):
+            answer = peer.answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert answer.problem()["type"] == "urn:trilane:problem:overloaded"
+        assert closing.ends()
+        server.app.go_on.set()
+        assert working.answer().status == 200
+        going.send(post("/", b"12345"))
+        assert going.answer().body == b"5"
+        assert server.refused == ["in_flight"] * 2
 
 
 def test_beyond_the_limit_connections_are_answered_with_503() -> None:
