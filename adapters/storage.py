@@ -112,7 +112,9 @@ class Storage:
 
 
 def open_storage(url: str, connection_string: str | None = None) -> Storage:
-    """The storage at a URL; connects lazily. Raises ConfigurationError for an unknown scheme."""
+    """The storage at a URL; connects lazily. Raises ConfigurationError for an unknown scheme, a
+    malformed connection string, or without the package that the scheme needs.
+    """
     scheme, separator, _ = url.partition("://")
     if not separator:
         url, scheme = f"file://{Path(url).absolute().as_posix()}", "file"
@@ -134,7 +136,10 @@ def _open_azure(url: str, connection_string: str | None) -> Storage:
     options: dict[str, Any] = (
         {"connection_string": connection_string} if connection_string else {"anon": False}
     )
-    filesystem, root = fsspec.core.url_to_fs(url, **options)
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url, **options)
+    except ValueError:  # its text is not repeated: what is malformed holds a secret
+        raise ConfigurationError("the storage connection string or URL is malformed") from None
     return Storage(filesystem, root, url)
 
 

@@ -246,3 +246,10 @@ def test_other_schemes_are_refused(url: str) -> None:
     """An unsupported scheme is a configuration error that names it."""
     with pytest.raises(ConfigurationError, match=url.partition(":")[0]):
         open_storage(url)
+
+
+def test_a_malformed_connection_string_is_refused_at_once() -> None:
+    """Before anybody is asked, and without a word of the secret."""
+    with pytest.raises(ConfigurationError, match="malformed") as refused:
+        open_storage("abfs://x@y.dfs.core.windows.net/", "hunter2-5551234")
+    assert "hunter2" not in str(refused.value)
