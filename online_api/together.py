@@ -88,7 +88,7 @@ class Together:
         except Exception:  # a model may raise anything; alone, each request gets its own answer
             return [None] * len(part)
         sizes = [len(quick.rows) for quick in part]
-        served.metrics.scored(len(rows), 0, self._sources.timer() - started)
+        seconds = self._sources.timer() - started
         served.log.append(
             LogBatch(
                 lane="online",
@@ -100,6 +100,7 @@ class Together:
                 event_times=_each(part, sizes, lambda quick: quick.event_time),
             )
         )
+        served.metrics.scored(len(rows), 0, seconds)  # not before the entries are safe
         predictions = self._writer.rows(scored)
         answers: list[Predictions] = []
         start = 0

@@ -98,7 +98,8 @@ async def test_what_is_wrong_with_one_is_its_own(
 
 
 async def test_a_log_that_takes_nothing_answers_none(toy: ModelBundle) -> None:
-    """An answer without an entry would be a loss."""
+    """An answer without an entry would be a loss; nothing is counted as scored either."""
     async with open_api(toy, log=MemoryLog(StorageUnavailable("full"))) as api:
         for answer in await at_once(api, [[GOOD], [GOOD]]):
             problem(answer, 503, "unavailable")
+        assert api.counted("trilane_records_total", outcome="scored") == 0
