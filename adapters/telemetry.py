@@ -123,7 +123,9 @@ class ServerMetrics:
             _SECONDS,
         )
         self._shed = families.counter(
-            "trilane_http_shed", "Requests and connections refused for overload.", ("reason",)
+            "trilane_http_shed",
+            "Requests and connections refused before the app saw them, by reason.",
+            ("reason",),
         )
         self._in_flight = families.gauge("trilane_http_in_flight", "Requests being worked on.", ())
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}

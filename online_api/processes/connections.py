@@ -71,6 +71,7 @@ class House:
     limits: ConnectionLimits
     shed: Callable[[str], None] = _ignore
     load: Load = field(default_factory=Load)
+    draining: Callable[[], bool] = lambda: False
     new_id: Callable[[], str] = field(default_factory=lambda: Sources().new_id)
     turned_away: set[Any] = field(default_factory=set)
 
@@ -99,9 +100,14 @@ OF_THE_DEFAULT: Final = frozenset({"/predict", "/invocations"})
 _MARK: Final = "\0"
 
 
-def busy(request_id: str) -> bytes:
-    """The answer to a request beyond `max_in_flight`; the connection lives on."""
-    return _busy(len(request_id)).replace(_MARK.encode() * len(request_id), request_id.encode())
+def busy(
+    request_id: str, headers: Iterable[tuple[bytes, bytes]] = (), close: bool = False
+) -> bytes:
+    """The answer to a request beyond `max_in_flight`; the connection lives on unless `close`."""
+    rest = _busy(len(request_id)).replace(_MARK.encode() * len(request_id), request_id.encode())
+    more = [*headers, (b"connection", b"close")] if close else headers
+    lines = [b"%b: %b\r\n" % header for header in more]
+    return b"".join([STATUS_LINE[OVERLOADED.status], *lines, rest])
 
 
 @lru_cache(8)
@@ -113,7 +119,7 @@ def _busy(length: int) -> bytes:
     headers = {**dict(response.raw_headers), b"content-length": b"%d" % len(body)}
     headers[b"x-request-id"] = mark.encode()
     lines = [b"%b: %b\r\n" % header for header in headers.items()]
-    return b"".join([STATUS_LINE[OVERLOADED.status], *lines, b"\r\n", body])
+    return b"".join([*lines, b"\r\n", body])
 
 
 def refusal(

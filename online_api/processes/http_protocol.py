@@ -269,8 +269,9 @@ class LimitedProtocol(HttpToolsProtocol):
         ):
             house.shed("in_flight")
             cycle.response_started = cycle.response_complete = True
-            self.transport.write(busy(house.new_id()))
-            if self._last or not cycle.keep_alive:
+            close = self._last or not cycle.keep_alive or house.draining()
+            self.transport.write(busy(house.new_id(), cycle.default_headers, close))
+            if close:
                 self.transport.close()
             self.on_response_complete()
             self._rest()

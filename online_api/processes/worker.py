@@ -51,9 +51,10 @@ def answer(
         settings.max_in_flight,
     )
     _allow_files(settings.max_connections + MAX_TURNED_AWAY + _OWN_FILES)
+    house = House(limits, app.metrics.shed, app.load, draining=lambda: app.readiness.draining)
     config = uvicorn.Config(
         app.asgi,
-        http=protocol_of(House(limits, app.metrics.shed, app.load)),
+        http=protocol_of(house),
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

@@ -19,7 +19,7 @@ def test_a_call_that_never_ends_keeps_nobody(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle", reference=0)
     with (
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.hanging_server", str(bundle)],
+            [sys.executable, "-m", "tests.support.hanging_server", str(bundle), "30"],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -43,3 +43,25 @@ def test_a_call_that_never_ends_keeps_nobody(tmp_path: Path) -> None:
     assert '"event": "requests_cut"' in told
     assert '"event": "call_left"' in told
     assert "Traceback" not in told
+
+
+def test_an_answer_that_is_late_is_a_problem(tmp_path: Path) -> None:
+    """The request gets `deadline-exceeded` and word of when to come again; the server goes on."""
+    bundle = make_bundle(tmp_path / "bundle", reference=0)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.hanging_server", str(bundle), "0.5"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            answer = httpx.post(f"{url}/predict", json=[GOOD], timeout=60)
+            problem(answer, 503, "deadline-exceeded")
+            assert answer.headers["retry-after"] == "1"
+            assert httpx.get(f"{url}/livez").status_code == 200
+        finally:
+            process.kill()

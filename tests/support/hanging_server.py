@@ -1,4 +1,4 @@
-"""A server whose model never answers: `python -m tests.support.hanging_server BUNDLE`.
+"""A server whose model never answers: `python -m tests.support.hanging_server BUNDLE DEADLINE`.
 
 Everything but the backend and the log is the server's own.
 """
@@ -69,10 +69,16 @@ def open_hanging(settings: OnlineSettings) -> App:
     return App(asgi, models, access, readiness, load, server_metrics, _nothing)
 
 
-def main(bundle: Path) -> None:
+def main(bundle: Path, deadline_seconds: float) -> None:
     """Serve until told to stop; prints the URL, then `called` with every call of the model."""
     setup_logging("INFO")
-    settings = OnlineSettings(bundle=bundle, port=0, drain_seconds=0, grace_seconds=0.5)
+    settings = OnlineSettings(
+        bundle=bundle,
+        port=0,
+        drain_seconds=0,
+        grace_seconds=0.5,
+        deadline_seconds=deadline_seconds,
+    )
     with open_listener(settings) as listener:
         url = url_of(listener)
         app = open_hanging(settings)
@@ -81,4 +87,4 @@ def main(bundle: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -21,3 +21,11 @@ def test_it_is_a_problem_document_with_its_own_id(request_id: str) -> None:
     document = json.loads(body)
     assert document["type"] == "urn:trilane:problem:overloaded"
     assert document["request_id"] == request_id
+
+
+def test_it_carries_the_servers_headers_and_may_close() -> None:
+    """The date, and word that the caller's next request goes elsewhere."""
+    head, _, _ = busy("a", [(b"date", b"today")], close=True).partition(b"\r\n\r\n")
+    assert b"date: today" in head.split(b"\r\n")
+    assert b"connection: close" in head.split(b"\r\n")
+    assert b"connection" not in busy("a")
