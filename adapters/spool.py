@@ -153,7 +153,8 @@ class SpooledInferenceLog:
                 if time.monotonic() >= due:
                     due = time.monotonic() + self._rotate_seconds
                     self._rotate_aged()
-                self._space.measure()
+                with self._lock:
+                    self._space.measure()
             except OSError as error:  # the thread must live; the next append sees it too
                 self._report(error.strerror or str(error))
 

@@ -14,7 +14,7 @@ class SpoolSpace:
 
     It knows what it wrote itself at once, and what others wrote or deleted when it measures: so by
     what the others write between two measurements the directory may grow beyond its bound. Every
-    method but `measure` is called under the log's lock.
+    method is called under the log's lock: a write during `measure` would count twice.
     """
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
@@ -23,27 +23,26 @@ class SpoolSpace:
         """
         self._directory = directory
         self._max_bytes = max_bytes
-        self._written = 0
-        self._measured = (0, 0)
+        self._measured = 0
+        self._unmeasured = 0
         _make(directory)
         self.measure()
 
     def has(self, size: int) -> bool:
         """Whether so many bytes may be added."""
-        measured, before = self._measured
-        return measured + self._written - before + size <= self._max_bytes
+        return self._measured + self._unmeasured + size <= self._max_bytes
 
     def wrote(self, size: int) -> bool:
         """Take note of bytes of this log; whether it is time to measure: it wrote a sixteenth of
         the bound since the last time.
         """
-        self._written += size
-        return (self._written - self._measured[1]) * _SHARE > self._max_bytes
+        self._unmeasured += size
+        return self._unmeasured * _SHARE > self._max_bytes
 
     def measure(self) -> None:
         """Add up all files. Takes microseconds for each. Raises OSError."""
-        before = self._written
-        self._measured = (sum(_size(path) for path in self._directory.iterdir()), before)
+        self._measured = sum(_size(path) for path in self._directory.iterdir())
+        self._unmeasured = 0
 
 
 def _make(directory: Path) -> None:
