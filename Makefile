@@ -5,8 +5,10 @@ PYTHON  ?= python3
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 NPM_DIR := var/npm
+ASYNCAPI := $(NPM_DIR)/node_modules/@asyncapi/specs/schemas/3.0.0.json
+KAFKA_DIR := var/kafka/libs
 
-.PHONY: demo test test-integration check format bench bench-online lock clean help
+.PHONY: demo test test-integration check format bench bench-online bench-stream lock clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +17,11 @@ demo: $(READY)  ## train, package, serve in three lanes, watch; everything on th
 	$(BIN)/trilane demo
 
 test: $(READY)  ## every test that needs nothing but the lock
-	$(BIN)/python -m pytest -m "not azurite and not kubectl and not chromium and not fuzz"
+	$(BIN)/python -m pytest -m "not azurite and not kafka and not asyncapi and not kubectl and not chromium and not fuzz"
 
-test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob  ## tests against Azurite, kubectl and Chromium, and the fuzz (needs npm, kubectl, chromium)
+test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(ASYNCAPI) $(KAFKA_DIR)/.ready  ## tests against Azurite, Apache Kafka, kubectl and Chromium, and the fuzz (needs npm, java, mvn, kubectl, chromium)
 	$(BIN)/python -m tests.support.azurite $(NPM_DIR)/node_modules/.bin/azurite-blob \
-	  $(BIN)/python -m pytest -m "azurite or kubectl or chromium or fuzz"
+	  $(BIN)/python -m pytest -m "azurite or kafka or asyncapi or kubectl or chromium or fuzz"
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -38,6 +40,9 @@ bench: $(READY)  ## what the speed claims are measured with
 
 bench-online: $(READY)  ## speed and survival of the online API beside its peers (needs wrk; after demo)
 	$(BIN)/python -m benchmarks.online
+
+bench-stream: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(KAFKA_DIR)/.ready  ## speed and survival of the stream worker (needs npm, java, mvn; after demo)
+	$(BIN)/python -m benchmarks.stream
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
@@ -62,3 +67,10 @@ $(READY): requirements.lock pyproject.toml
 
 $(NPM_DIR)/node_modules/.bin/azurite-blob:
 	npm install --prefix $(NPM_DIR) --no-audit --no-fund --loglevel=error azurite@3.35.0
+
+$(ASYNCAPI):
+	npm install --prefix $(NPM_DIR) --no-audit --no-fund --loglevel=error @asyncapi/specs@6.11.1
+
+$(KAFKA_DIR)/.ready: tests/support/kafka/pom.xml
+	mvn -q -B -f tests/support/kafka/pom.xml dependency:copy-dependencies
+	touch $@

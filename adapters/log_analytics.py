@@ -8,14 +8,12 @@ import gzip
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from adapters.identity import blocking_azure_credential
 from scoring.errors import ConfigurationError, ServiceUnavailable
-
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
 
 MAX_CALL_BYTES = 900_000
 """Uncompressed, with room to the service's limit; the SDK's own chunks overshoot it."""
@@ -54,9 +52,9 @@ class LogAnalytics:
     def __init__(self, endpoint: str, rule_id: str, retries: Retries | None = None) -> None:
         """`endpoint` is the rule's or its data collection endpoint's https URL.
 
-        Signs in with workload identity (DefaultAzureCredential). http is for a stand-in on
-        127.0.0.1 only, which gets a token that opens nothing. Connects on first use. Raises
-        ConfigurationError for any other URL.
+        Signs in with workload identity. http is for a stand-in on 127.0.0.1 only, which gets a
+        token that opens nothing. Connects on first use. Raises ConfigurationError for any other
+        URL, and as `blocking_azure_credential` does.
         """
         local = endpoint.startswith((f"{_LOCAL}:", f"{_LOCAL}/"))
         if not local and not endpoint.startswith("https://"):
@@ -66,7 +64,8 @@ class LogAnalytics:
         self._rule_id = rule_id
         self._retries = retries or Retries()
         self._enforce_https = not local
-        self._client = LogsIngestionClient(endpoint, _LocalCredential() if local else _identity())
+        credential = _LocalCredential() if local else blocking_azure_credential()
+        self._client = LogsIngestionClient(endpoint, credential)
 
     def upload(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """Send rows to a table's stream `Custom-<table>`, in as many calls as they need.
@@ -105,12 +104,6 @@ class _LocalCredential:
         from azure.core.credentials import AccessToken
 
         return AccessToken("local", 2**40)
-
-
-def _identity() -> "TokenCredential":
-    from azure.identity import DefaultAzureCredential
-
-    return DefaultAzureCredential()
 
 
 def _bodies(rows: Sequence[msgspec.Struct]) -> Iterator[bytes]:

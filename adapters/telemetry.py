@@ -1,5 +1,6 @@
 """Prometheus metrics under the names users rely on: docs/observability.md has the table."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from adapters.metric_families import MetricFamilies
@@ -13,6 +14,8 @@ __all__ = ["CONTENT_TYPE", "LaneMetrics", "MetricFamilies", "ServerMetrics"]
 Outcome = Literal["scored", "rejected"]
 LogOutcome = Literal["accepted", "written", "dropped"]
 ShadowOutcome = Literal["scored", "rejected", "dropped"]
+Stage = Literal["decode", "validate", "score", "encode", "publish", "log", "commit"]
+"""A step of a lane that takes batches."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -62,7 +65,19 @@ class LaneMetrics:
             "trilane_dead_letters", "Dead letters published.", _LABELS
         )
         self._lag = families.gauge(
-            "trilane_consumer_lag_records", "Events published but not yet committed.", _LABELS
+            "trilane_consumer_lag_records",
+            "Events of a partition that are published but not yet committed.",
+            (*_LABELS, "hub", "partition"),
+        )
+        self._stages = families.counter(
+            "trilane_stage_seconds", "Time spent in each step, by step.", (*_LABELS, "stage")
+        )
+        self._retries = families.counter(
+            "trilane_delivery_retries", "Steps tried again, by step.", (*_LABELS, "stage")
+        )
+        self._commits = families.counter("trilane_commits", "Commits of offsets.", _LABELS)
+        self._in_hand = families.gauge(
+            "trilane_in_flight_records", "Events taken and not yet committed.", _LABELS
         )
         self._shadow = families.counter(
             "trilane_shadow_records",
@@ -99,9 +114,30 @@ class LaneMetrics:
         """Count dead letters that the hub acknowledged."""
         self._dead_letters.labels(*self._values).inc(count)
 
-    def lag(self, records: int) -> None:
-        """Set the number of events that wait."""
-        self._lag.labels(*self._values).set(records)
+    def lag(self, hub: str, partition: int, records: int) -> None:
+        """Set the number of events of a partition that wait."""
+        self._lag.labels(*self._values, hub, str(partition)).set(records)
+
+    def no_lag(self, hub: str, partition: int) -> None:
+        """The partition is another worker's: its lag is not known here."""
+        with suppress(KeyError):  # it never was
+            self._lag.remove(*self._values, hub, str(partition))
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Add time that a step took."""
+        self._stages.labels(*self._values, stage).inc(seconds)
+
+    def retried(self, stage: Stage) -> None:
+        """Count a step that failed and is tried again."""
+        self._retries.labels(*self._values, stage).inc()
+
+    def committed(self) -> None:
+        """Count a commit, of any number of partitions."""
+        self._commits.labels(*self._values).inc()
+
+    def in_hand(self, records: int) -> None:
+        """Set the number of events that are being worked on."""
+        self._in_hand.labels(*self._values).set(records)
 
     def render(self) -> bytes:
         """The Prometheus text format."""

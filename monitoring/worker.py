@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from adapters.log_analytics import LogAnalytics
-from adapters.probes import ProbeServer
+from adapters.probes import JSON, ProbeServer
 from adapters.storage import open_storage
 from monitoring.metrics import MonitorMetrics
 from monitoring.policy import read_policy
@@ -82,7 +82,7 @@ class _Worker:
             self._passed.is_set,
             self._is_alive,
             metrics.render,
-            model_document(describe_bundle(champion_path(settings.bundle))),
+            {"/model": (JSON, model_document(describe_bundle(champion_path(settings.bundle))))},
         )
 
     def stop(self) -> None:

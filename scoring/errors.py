@@ -7,6 +7,7 @@ TrilaneError
     ReasonsUnavailable     reasons were asked of a model that gives none
     ModelError             the model failed, or returned something that is no score
     InputError             an input as a whole cannot be read (one bad record is a Rejection)
+    TooManyRejections      so much is rejected that the deployment must be wrong, not the data
   TransientError           the same call may succeed later: exit 75
     StorageUnavailable     the storage did not answer, or refused for now
     BrokerUnavailable      the event hub did not answer
@@ -42,6 +43,10 @@ class ModelError(TerminalError):
 
 class InputError(TerminalError):
     """An input as a whole cannot be read; the text names it."""
+
+
+class TooManyRejections(TerminalError):
+    """So much is rejected that the deployment must be wrong, not the data; the text has counts."""
 
 
 class TransientError(TrilaneError):

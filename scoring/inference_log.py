@@ -1,15 +1,17 @@
 """What was scored and what was rejected, one entry per record: the log every lane writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from itertools import chain
+from typing import Literal, Protocol, TypeVar
 
 from scoring.manifest import OutputColumn
 from scoring.records import Rejection, ScoredBatch
 from scoring.schema import Schema
 
 Lane = Literal["online", "stream", "batch"]
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 
@@ -74,6 +76,32 @@ class LogBatch:
 
     def __len__(self) -> int:
         return len(self.entry_ids)
+
+    @classmethod
+    def concat(cls, batches: Sequence["LogBatch"]) -> "LogBatch":
+        """The entries of one or more batches of one model and lane as one; its `scored_at` is that
+        of the last.
+        """
+        if len(batches) == 1:
+            return batches[0]
+        ordered = [(b, len(b.scored), len(b)) for b in batches]
+
+        def joined(of: Callable[[LogBatch], Sequence[T]]) -> list[T]:
+            """First those of the scored, then those of the rejected."""
+            columns = [(of(b), scored, count) for b, scored, count in ordered]
+            first = chain.from_iterable(c[:scored] for c, scored, _ in columns)
+            rest = chain.from_iterable(c[scored:count] for c, scored, count in columns)
+            return [*first, *rest]
+
+        return cls(
+            lane=batches[0].lane,
+            request_id=joined(lambda b: b.request_ids),
+            scored_at=batches[-1].scored_at,
+            scored=ScoredBatch.concat([b.scored for b in batches]),
+            rejected=tuple(chain.from_iterable(b.rejected for b in batches)),
+            entry_ids=joined(lambda b: b.entry_ids),
+            event_times=joined(lambda b: b.event_times),
+        )
 
     @property
     def request_ids(self) -> Sequence[str]:

@@ -95,6 +95,10 @@ class Rejection:
         """All violations in one line."""
         return "; ".join(str(v) for v in self.violations)
 
+    def moved(self, position: int) -> "Rejection":
+        """The same, of a record at another position."""
+        return Rejection(position, self.record_id, self.violations)
+
 
 @dataclass(frozen=True, slots=True)
 class Validated:
@@ -177,6 +181,22 @@ class ScoredBatch:
             None if anomaly is None else anomaly[start:stop],
             None if outliers is None else outliers[start:stop],
             None if reasons is None else reasons.slice(start, stop),
+        )
+
+    @classmethod
+    def concat(cls, batches: Sequence["ScoredBatch"]) -> "ScoredBatch":
+        """The records of one or more batches of one model, in order. Reasons are left out."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        anomaly = [b.outlier_scores for b in batches if b.outlier_scores is not None]
+        outliers = [b.outliers for b in batches if b.outliers is not None]
+        return cls(
+            first.model,
+            RecordBatch.concat([b.batch for b in batches]),
+            {name: np.concatenate([b.outputs[name] for b in batches]) for name in first.outputs},
+            np.concatenate(anomaly) if anomaly else None,
+            np.concatenate(outliers) if outliers else None,
         )
 
     def predictions(self) -> list[dict[str, Any]]:

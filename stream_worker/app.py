@@ -1,13 +1,16 @@
-"""Wiring of the stream worker: FastStream's app around the handler."""
+"""Wiring of the stream worker, and its life."""
 
+import asyncio
+import contextlib
 import logging
+import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from faststream import FastStream
-
-from adapters.event_hub import EventHubWriter, translated
-from adapters.event_subscriber import EventBatch, batch_subscriber, event_broker
+from adapters.event_hub.opening import open_source, open_writer
+from adapters.event_hub.ports import EventSource, EventWriter
 from adapters.parquet_log import ParquetInferenceLog
 from adapters.probes import ProbeServer
 from adapters.storage import open_storage
@@ -15,15 +18,55 @@ from adapters.telemetry import LaneMetrics
 from adapters.tracing import NO_TRACING, Tracing, open_tracing
 from scoring.inference_log import InferenceLog
 from scoring.model import ModelBundle
-from scoring.model_document import model_document, model_identity
+from scoring.model_document import model_identity
 from stream_worker.handler import Handler
+from stream_worker.limits import RejectionLimit
+from stream_worker.pages import pages
+from stream_worker.pipeline import Pipeline
+from stream_worker.retries import Retries
 from stream_worker.settings import StreamSettings
-from stream_worker.worker import Retries, Worker
+from stream_worker.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-GRACEFUL_SECONDS = 45.0
-"""How long the batch in hand may take after SIGTERM; below the pod's grace period of 60 s."""
+GRACEFUL_SECONDS: Final = 45.0
+"""How long what was begun may take after SIGTERM; below the pod's grace period of 60 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of a worker. Nothing is connected before `run`."""
+
+    source: EventSource
+    writer: EventWriter
+    pipeline: Pipeline
+    watch: Watch
+    stopping: asyncio.Event
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Take events until `stopping` is set; then finish and commit what was begun, and leave.
+
+        `ready` is called once the group has the worker. Raises BrokerUnavailable when the hub
+        cannot be reached, and whatever made the pipeline fail.
+        """
+        watching: asyncio.Task[None] | None = None
+        try:
+            async with self.writer:
+                try:
+                    await self.source.start(self.pipeline)
+                    watching = asyncio.create_task(self.watch.run())
+                    ready()
+                    await self.stopping.wait()
+                finally:
+                    self.watch.draining = True
+                    self.pipeline.release_seconds = GRACEFUL_SECONDS
+                    await self.source.stop()
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait({watching})
+        if self.pipeline.failure is not None:
+            raise self.pipeline.failure
 
 
 def create_app(
@@ -33,50 +76,32 @@ def create_app(
     metrics: LaneMetrics,
     clock: Callable[[], datetime],
     tracing: Tracing = NO_TRACING,
-) -> tuple[FastStream, Worker]:
-    """The app and its worker; connects to nothing before `app.run()`, which handles SIGTERM and
-    SIGINT by finishing and committing the batch in hand.
-    """
+) -> App:
+    """A worker as the settings describe it. Raises ConfigurationError."""
     connection = settings.connection()
-    writer = EventHubWriter(connection, (settings.scores_hub, settings.dead_letters_hub))
-    handler = Handler(
-        model,
+    hubs = settings.scores_hub, settings.dead_letters_hub
+    source = open_source(
+        connection, settings.events_hub, settings.consumer_group, settings.max_records
+    )
+    writer = open_writer(connection, hubs)
+    stopping = asyncio.Event()
+    pipeline = Pipeline(
+        Handler(model, *hubs, settings.max_event_bytes, settings.reasons),
+        source,
         writer,
         log,
-        settings.scores_hub,
-        settings.dead_letters_hub,
-        settings.max_event_bytes,
-        settings.reasons,
+        metrics,
+        RejectionLimit(settings.max_rejected_share, settings.max_rejected_run),
+        Retries(settings.retry_seconds),
+        settings.max_records,
+        settings.max_in_flight,
+        settings.consumer_group,
+        clock,
+        stopping.set,
         tracing,
     )
-    retries = Retries(settings.delivery_attempts)
-    worker = Worker(handler, metrics, retries, clock, stop=lambda: app.exit())
-    broker = event_broker(connection, GRACEFUL_SECONDS)
-    events = batch_subscriber(
-        broker,
-        connection,
-        settings.events_hub,
-        settings.consumer_group,
-        settings.max_records,
-        worker.fail,
-    )
-
-    @events
-    async def score_events(batch: EventBatch) -> None:
-        headers = (event.headers for event in batch.events)
-        with tracing.process_span(settings.events_hub, settings.consumer_group, headers) as span:
-            await worker.take(batch.events, batch.commit, span)
-        metrics.lag(await batch.lag())
-
-    app = FastStream(
-        broker,
-        logger=logger,
-        on_startup=[writer.connect],
-        after_startup=[worker.started],
-        on_shutdown=[worker.drain],
-        after_shutdown=[writer.close],
-    )
-    return app, worker
+    watch = Watch(pipeline, source, metrics, settings.stall_seconds)
+    return App(source, writer, pipeline, watch, stopping)
 
 
 async def serve(settings: StreamSettings, model: ModelBundle) -> None:
@@ -93,38 +118,26 @@ async def serve(settings: StreamSettings, model: ModelBundle) -> None:
     storage = open_storage(settings.storage_url, settings.connection_string())
     log = ParquetInferenceLog(storage, model)
     tracing = open_tracing("trilane-stream")
-    app, worker = create_app(settings, model, log, metrics, lambda: datetime.now(UTC), tracing)
+    app = create_app(settings, model, log, metrics, lambda: datetime.now(UTC), tracing)
     probes = ProbeServer(
         settings.probe_host,
         settings.probe_port,
-        worker.ready,
-        worker.alive,
+        app.watch.ready,
+        app.watch.alive,
         metrics.render,
-        model_document(model, threads=1),
+        pages(settings, settings.connection(), model),
     )
-    probes.start()
-
-    async def say_ready() -> None:
-        logger.info(
-            "ready",
-            extra={
-                "hub": settings.events_hub,
-                "model": model.version.name,
-                "version": model.version.version,
-                "probe_port": probes.port,
-            },
-        )
-
-    app.after_startup(say_ready)
-    try:
-        with translated(settings.bootstrap_servers):
-            await app.run(log_level=logging.DEBUG)
-    except BaseException:
-        await app.stop()  # FastStream does not when starting failed
-        raise
-    finally:
-        probes.stop()
-        tracing.close()
-    if worker.failure is not None:
-        raise worker.failure
+    said = {
+        "hub": settings.events_hub,
+        "model": model.version.name,
+        "version": model.version.version,
+    }
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stopping.set)
+    with contextlib.ExitStack() as stack:
+        stack.callback(tracing.close)
+        probes.start()
+        stack.callback(probes.stop)
+        await app.run(lambda: logger.info("ready", extra={**said, "probe_port": probes.port}))
     logger.info("stopped")

@@ -4,13 +4,13 @@ CloudEvents specification 1.0.2 and its Kafka protocol binding. `id` and `source
 `MAX_ATTRIBUTE_CHARACTERS`, because outputs carry them.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from adapters.event_hub import Headers, Outgoing, Received
+from adapters.event_hub.attributes import binary_attributes
+from adapters.event_hub.messages import Headers, Outgoing, Received
 from scoring.json_text import NotJsonError, decode_json
 from scoring.records import RejectionCode, Violation
 
@@ -18,17 +18,17 @@ MAX_ATTRIBUTE_CHARACTERS = 1024
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 STRUCTURED_HEADERS: Headers = (("content-type", CONTENT_TYPE.encode()),)
 
-_PREFIX = "ce_"
-_ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time")
+_JSON = "application/json"
 _Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ATTRIBUTE_CHARACTERS)]
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A decoded event. `time` is in UTC; `data` is decoded JSON, None when the event has none.
+class Event(NamedTuple):
+    """A decoded event. `time` is in UTC.
 
-    `traceparent` is the attribute of CloudEvents' Distributed Tracing extension, unchecked.
+    `data` is decoded JSON, None when the event has none; with `typed` it is a row of the decoder's
+    type instead. `traceparent` is the attribute of CloudEvents' Distributed Tracing extension,
+    unchecked.
     """
 
     id: str
@@ -38,57 +38,90 @@ class Event:
     time: datetime | None
     data: Any
     traceparent: str | None = None
+    typed: bool = False
 
 
-class _Envelope(msgspec.Struct, frozen=True):
+_Data = TypeVar("_Data")
+
+
+class _Envelope(msgspec.Struct, Generic[_Data], frozen=True, gc=False):
     specversion: str
     id: _Attribute
     source: _Attribute
     type: _Attribute
     subject: str | None = None
     time: _Time | None = None
-    data: Any = None
+    data: _Data | None = None
     traceparent: Any = None
 
 
-_STRUCTURED = msgspec.json.Decoder(_Envelope)
+class EventDecoder:
+    """Decodes events, of one type of row where that can be done. Thread-safe."""
+
+    def __init__(self, max_bytes: int, row: type[msgspec.Struct] | None = None) -> None:
+        """Larger events are not decoded. `row` is what `data` becomes if it fits."""
+        self._max_bytes = max_bytes
+        self._plain = msgspec.json.Decoder(_Envelope[Any])
+        self._typed = None if row is None else msgspec.json.Decoder(_Envelope[row])  # type: ignore[valid-type]
+        self._row = None if row is None else msgspec.json.Decoder(row)
+
+    def decode(self, received: Received, plain: bool = False) -> Event | Violation:
+        """The event, or the rule it breaks (never its values).
+
+        Binary mode where a header says so (`attributes.py`); structured JSON otherwise. With
+        `plain` the data is no row.
+        """
+        value = received.value or b""
+        if len(value) > self._max_bytes:
+            rule = f"must not exceed {self._max_bytes} bytes"
+            return Violation(None, RejectionCode.TOO_LARGE, rule)
+        binary = binary_attributes(received.headers)
+        if not plain and self._typed is not None and self._row is not None:
+            try:
+                if binary is None:
+                    return _event(self._typed.decode(value), typed=True)
+                return _event(_from_headers(binary, self._row.decode(value)), typed=True)
+            except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError):
+                pass  # what is wrong with it is said below, if anything is
+        try:
+            if binary is None:
+                return _event(self._structured(value))
+            return _event(_from_headers(binary, decode_json(value) if value else None))
+        except msgspec.ValidationError as error:
+            return _malformed(f"is no CloudEvent: {error}")  # names attribute and rule only
+        except NotJsonError as error:
+            return _malformed(str(error))
+        except UnicodeDecodeError:
+            return _malformed("has a CloudEvents header that is not UTF-8")
+        except OverflowError:
+            return _malformed("is no CloudEvent: time is out of range")
+
+    def _structured(self, value: bytes) -> _Envelope[Any]:
+        try:
+            return self._plain.decode(value)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return msgspec.convert(decode_json(value), _Envelope[Any])
 
 
-def decode(received: Received, max_bytes: int) -> Event | Violation:
-    """The event, or the rule it breaks (never its values).
-
-    Binary mode where a `ce_specversion` header says so, unless the content type says structured;
-    structured JSON otherwise, with or without a content type.
-    """
-    value = received.value or b""
-    if len(value) > max_bytes:
-        return Violation(None, RejectionCode.TOO_LARGE, f"must not exceed {max_bytes} bytes")
-    try:
-        return _event(_envelope(value, dict(received.headers)))
-    except msgspec.ValidationError as error:
-        return _malformed(f"is no CloudEvent: {error}")  # names attribute and rule only
-    except NotJsonError as error:
-        return _malformed(str(error))
-    except UnicodeDecodeError:
-        return _malformed("has a CloudEvents header that is not UTF-8")
-    except OverflowError:
-        return _malformed("is no CloudEvent: time is out of range")
+class _Sent(msgspec.Struct, frozen=True, gc=False):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str | msgspec.UnsetType
+    time: datetime
+    datacontenttype: str
+    data: Any
 
 
 def encode(
     *, event_id: str, source: str, kind: str, subject: str | None, time: datetime, data: Any
 ) -> bytes:
     """One structured JSON event; `time` is timezone-aware."""
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": source,
-        "type": kind,
-    }
-    if subject is not None:
-        event["subject"] = subject
-    event |= {"time": time, "datacontenttype": "application/json", "data": data}
-    return msgspec.json.encode(event)
+    shown = msgspec.UNSET if subject is None else subject
+    return msgspec.json.encode(_Sent("1.0", event_id, source, kind, shown, time, _JSON, data))
 
 
 def outgoing(hub: str, subject: str, value: bytes) -> Outgoing:
@@ -96,34 +129,32 @@ def outgoing(hub: str, subject: str, value: bytes) -> Outgoing:
     return Outgoing(hub, subject.encode(), value, STRUCTURED_HEADERS)
 
 
-def _envelope(value: bytes, headers: dict[str, bytes]) -> _Envelope:
-    content_type = headers.get("content-type", b"").strip().lower()
-    structured = content_type.startswith(b"application/cloudevents")
-    if structured or f"{_PREFIX}specversion" not in headers:
-        return _structured(value)
-    attributes: dict[str, Any] = {
-        name: headers[_PREFIX + name].decode() for name in _ATTRIBUTES if _PREFIX + name in headers
-    }
-    attributes["data"] = decode_json(value) if value else None
-    return msgspec.convert(attributes, _Envelope)
+def _from_headers(binary: dict[str, bytes], data: Any) -> _Envelope[Any]:
+    """Raises msgspec.ValidationError, UnicodeDecodeError."""
+    attributes = {name: value.decode() for name, value in binary.items()}
+    envelope = msgspec.convert(attributes, _Envelope[Any])
+    return msgspec.structs.replace(envelope, data=data)
 
 
-def _structured(value: bytes) -> _Envelope:
-    try:
-        return _STRUCTURED.decode(value)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.convert(decode_json(value), _Envelope)
-
-
-def _event(envelope: _Envelope) -> Event | Violation:
+def _event(envelope: _Envelope[Any], typed: bool = False) -> Event | Violation:
     if envelope.specversion != "1.0":
         return _malformed("is no CloudEvent of version 1.0")
-    time = None if envelope.time is None else envelope.time.astimezone(UTC)
-    trace = envelope.traceparent if isinstance(envelope.traceparent, str) else None
+    time = envelope.time
+    if time is not None and time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    trace = envelope.traceparent
+    if not isinstance(trace, str):
+        trace = None
+    data = envelope.data
     return Event(
-        envelope.id, envelope.source, envelope.type, envelope.subject, time, envelope.data, trace
+        envelope.id,
+        envelope.source,
+        envelope.type,
+        envelope.subject,
+        time,
+        data,
+        trace,
+        typed and data is not None,
     )
 
 

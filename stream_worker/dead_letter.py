@@ -1,17 +1,21 @@
 """Dead letters: what becomes of an event that was not scored."""
 
 import base64
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from adapters.event_hub import Outgoing, Received
+from adapters.event_hub.messages import Outgoing, Received
 from scoring.identifiers import derived_id
 from scoring.records import ModelVersion, Rejection
 from stream_worker.cloudevents import STRUCTURED_HEADERS, Event, encode
 
-TYPE = "trilane.rejection.v1"
-MAX_DETAIL_CHARACTERS = 2000
-_MAX_KEY_BYTES = 1024
+TYPE: Final = "trilane.rejection.v1"
+MAX_DETAIL_CHARACTERS: Final = 2000
+
+_MAX_KEY_BYTES: Final = 1024
+_NO_ORIGINAL: Final = dict.fromkeys(
+    ("original", "original_headers", "original_key", "original_time")
+)
 
 
 def origin(received: Received, event: Event | None) -> tuple[str, ...]:
@@ -33,8 +37,9 @@ def dead_letter(
 ) -> Outgoing:
     """The dead letter for one rejection; its id is the same each time.
 
-    Carries the original bytes in base64 as long as the whole stays within `max_bytes`, else null.
-    Keyed by the record id, or by the original key where there is none.
+    Carries the original value, headers and key in base64, and the hub's timestamp, as long as the
+    whole stays within `max_bytes`; else all four are null. Keyed by the record id, or by the
+    original key where there is none.
     """
     data: dict[str, Any] = {
         "code": str(rejection.code),
@@ -47,11 +52,11 @@ def dead_letter(
         "hub": received.hub,
         "partition": received.partition,
         "offset": received.offset,
-        "original": _original(received, max_bytes),
+        **(_original(received) if received.size <= max_bytes else _NO_ORIGINAL),
     }
     value = _encoded(data, received, event, rejection, model, now)
     if len(value) > max_bytes:
-        value = _encoded(data | {"original": None}, received, event, rejection, model, now)
+        value = _encoded(data | _NO_ORIGINAL, received, event, rejection, model, now)
     return Outgoing(hub, _key(received, rejection), value, STRUCTURED_HEADERS)
 
 
@@ -73,10 +78,28 @@ def _encoded(
     )
 
 
-def _original(received: Received, max_bytes: int) -> str | None:
-    if received.value is None or len(received.value) > max_bytes:
+def _original(received: Received) -> dict[str, Any]:
+    """What a replay needs to take the event again as it was."""
+    return {
+        "original": _base64(received.value),
+        "original_headers": [[name, _base64(value)] for name, value in received.headers],
+        "original_key": _base64(received.key),
+        "original_time": received_time(received),
+    }
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def received_time(received: Received) -> datetime | None:
+    """When the hub got it, in UTC, if it says so."""
+    if received.timestamp_ms < 0:
         return None
-    return base64.b64encode(received.value).decode()
+    try:
+        return datetime.fromtimestamp(received.timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _key(received: Received, rejection: Rejection) -> bytes | None:

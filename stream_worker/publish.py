@@ -13,7 +13,7 @@ from scoring.errors import ConfigurationError, InputError
 from stream_worker.settings import PublishSettings
 
 if TYPE_CHECKING:
-    from adapters.event_hub import Outgoing
+    from adapters.event_hub.messages import Outgoing
     from adapters.record_files.chunks import Chunk
 
 _CHUNK_RECORDS = 1000
@@ -43,12 +43,12 @@ def run(settings: PublishSettings) -> None:
 
 
 async def _publish(settings: PublishSettings, file: IO[bytes]) -> int:
-    from adapters.event_hub import EventHubWriter
+    from adapters.event_hub.opening import open_writer
 
     time = settings.time_of_events()
     chunks = read_records(settings, file)
     published = 0
-    async with EventHubWriter(settings.connection(), (settings.events_hub,)) as writer:
+    async with open_writer(settings.connection(), (settings.events_hub,)) as writer:
         for records in chunks:
             await writer.write([_event(settings, record, time) for record in records])
             published += len(records)

@@ -8,9 +8,11 @@ from pydantic import AwareDatetime, Field, SecretStr
 from pydantic_settings import CliPositionalArg
 
 from adapters.settings import AppSettings, StorageSettings
+from scoring.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from adapters.event_hub import Connection
+    from adapters.event_hub.amqp_connection import AmqpConnection
+    from adapters.event_hub.opening import Connection
 
 _SecurityProtocol = Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
@@ -18,66 +20,130 @@ _SecurityProtocol = Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_
 class HubSettings(AppSettings):
     """How to reach the event hub."""
 
-    bootstrap_servers: str = Field(
-        min_length=1, description="host:port of the Kafka endpoint; several with commas."
+    transport: Literal["kafka", "amqp"] = Field(
+        "kafka", description="Protocol: kafka (Event Hubs Standard or above) or amqp (any tier)."
+    )
+    bootstrap_servers: str | None = Field(
+        None, min_length=1, description="kafka: host:port of the endpoint; several with commas."
+    )
+    event_hubs_namespace: str | None = Field(
+        None, min_length=1, description="amqp with workload identity: NAME.servicebus.windows.net."
     )
     event_hubs_connection_string: SecretStr | None = Field(
-        None, description="Event Hubs connection string; turns on SASL PLAIN."
+        None, description="Event Hubs connection string of the namespace; signs in with it."
+    )
+    workload_identity: bool = Field(
+        False, description="Sign in to Event Hubs with workload identity, through azure-identity."
     )
     security_protocol: _SecurityProtocol = Field(
-        "auto", description="auto: SASL_SSL with a connection string, else PLAINTEXT."
+        "auto", description="kafka: auto is SASL_SSL when it signs in, else PLAINTEXT."
+    )
+    amqp_over_websockets: bool = Field(
+        False, description="amqp: through port 443, where a firewall allows nothing else."
     )
     events_hub: str = Field("employee-events", min_length=1, description="Hub of the events.")
 
     def connection(self) -> "Connection":
         """The connection these settings describe; an empty connection string is none.
 
-        Raises ConfigurationError when they contradict each other.
+        Raises ConfigurationError when they contradict each other, or when one is missing.
         """
-        from adapters.event_hub import Connection
+        if self.transport == "amqp":
+            return self._amqp()
+        from adapters.event_hub.kafka_connection import KafkaConnection
 
+        if self.bootstrap_servers is None:
+            raise ConfigurationError("transport kafka needs --bootstrap-servers")
+        return KafkaConnection(
+            self.bootstrap_servers,
+            self.hub_secret(),
+            self.security_protocol,
+            workload_identity=self.workload_identity,
+        )
+
+    def hub_secret(self) -> str | None:
+        """The connection string in clear, for the SDK."""
         secret = self.event_hubs_connection_string
-        value = secret.get_secret_value() if secret is not None else ""
-        return Connection(self.bootstrap_servers, value or None, self.security_protocol)
+        return (secret.get_secret_value() if secret is not None else "") or None
+
+    def _amqp(self) -> "AmqpConnection":
+        from adapters.event_hub.amqp_connection import AmqpConnection
+
+        return AmqpConnection(
+            namespace=self.event_hubs_namespace,
+            connection_string=self.hub_secret(),
+            workload_identity=self.workload_identity,
+            websockets=self.amqp_over_websockets,
+        )
 
 
-class StreamSettings(StorageSettings, HubSettings):
+class ResultSettings(HubSettings):
+    """Where scores and dead letters are."""
+
+    scores_hub: str = Field("attrition-scores", min_length=1, description="Hub of the scores.")
+    dead_letters_hub: str = Field(
+        "dead-letters", min_length=1, description="Hub of the rejected events."
+    )
+
+
+class StreamSettings(StorageSettings, ResultSettings):
     """Settings of the stream worker."""
 
     bundle: Path = Field(
         description="Bundle directory of the model to score with, or of several: the champion."
     )
-    scores_hub: str = Field("attrition-scores", min_length=1, description="Hub of the scores.")
-    dead_letters_hub: str = Field(
-        "dead-letters", min_length=1, description="Hub of the rejected events."
-    )
-    consumer_group: str = Field("trilane", min_length=1, description="Kafka consumer group.")
+    consumer_group: str = Field("trilane", min_length=1, description="Consumer group.")
     session_timeout_seconds: float | None = Field(
         None,
         ge=0.5,
         le=300,
         description="Silence after which the group drops this worker; 30 on Event Hubs, else 6.",
     )
+    checkpoint_container: str = Field(
+        "checkpoints",
+        min_length=3,
+        description="amqp: blob container for checkpoints, in the account of the storage URL.",
+    )
     max_records: int = Field(500, ge=1, le=100_000, description="Events per batch at most.")
+    max_in_flight: int = Field(
+        5_000, ge=1, le=1_000_000, description="Events taken and not yet committed, at most."
+    )
     max_event_bytes: int = Field(
         900_000, ge=65_536, le=900_000, description="Larger events become dead letters undecoded."
     )
     reasons: int = Field(
         0, ge=0, description="Reasons in each score: the features that moved it most; 0 for none."
     )
-    delivery_attempts: int = Field(
-        5, ge=1, le=20, description="Tries to write one batch's results before exit code 75."
+    max_rejected_share: float = Field(
+        0.5, gt=0, le=1, description="Share of rejected events that stops the worker; 1 for none."
     )
-    probe_host: str = Field(
-        "127.0.0.1", description="Where /livez, /readyz, /metrics, /model listen."
+    max_rejected_run: int = Field(
+        1_000, ge=0, description="Rejected events in a row that stop the worker; 0 for no limit."
     )
+    retry_seconds: float = Field(
+        900, ge=0, description="How long results are offered to a hub or storage that fails."
+    )
+    stall_seconds: float = Field(
+        300, ge=1, description="Without progress for so long while events wait, /livez fails."
+    )
+    probe_host: str = Field("127.0.0.1", description="Where the probes, metrics and pages listen.")
     probe_port: int = Field(8081, ge=0, le=65535, description="Their port; 0 takes a free one.")
 
     def connection(self) -> "Connection":
-        """The connection with this worker's session timeout."""
+        """The connection with this worker's session timeout, and where its checkpoints are."""
         from dataclasses import replace
 
-        return replace(super().connection(), session_seconds=self.session_timeout_seconds)
+        from adapters.event_hub.kafka_connection import KafkaConnection
+
+        connection = replace(super().connection(), session_seconds=self.session_timeout_seconds)
+        if isinstance(connection, KafkaConnection):
+            return connection
+        return replace(
+            connection,
+            storage_url=self.storage_url,
+            storage_connection_string=self.connection_string(),
+            checkpoint_container=self.checkpoint_container,
+        )
 
 
 class PublishSettings(HubSettings):

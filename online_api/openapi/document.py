@@ -11,10 +11,10 @@ from online_api.openapi.failures import problem, responses
 from online_api.openapi.guards import SCHEMES, Guards
 from online_api.openapi.open_inference_schemas import open_inference_schemas
 from online_api.openapi.operations import Operations, request_id_parameter
-from online_api.openapi.pieces import TEXT, WHOLE, Piece
 from online_api.openapi.shown_model import ShownModel, shown_models
 from online_api.protocols.open_inference import SERVER_VERSION
 from online_api.served import Models
+from scoring.json_schema import TEXT, WHOLE, Piece
 
 VERSION: Final = "3.1.0"
 

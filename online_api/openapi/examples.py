@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from online_api.openapi.pieces import REQUEST_ID
-from online_api.openapi.records import ordered
 from online_api.problems import INVALID_RECORDS, ProblemError, problem_response
 from online_api.protocols.open_inference import model_metadata
 from online_api.protocols.open_inference_outputs import WantedOutputs
 from online_api.protocols.open_inference_request import InferRequest
 from scoring.model import ModelBundle
+from scoring.model_example import model_example
 from scoring.predictions import RECORD_ID
 from scoring.records import RecordBatch, ScoredBatch
 from scoring.score import score
@@ -98,13 +98,10 @@ class Example:
 
 def example_of(model: ModelBundle) -> Example | None:
     """The bundle's example; None when it has none, or one that its own schema refuses."""
-    record = model.schema.example
-    if not record:
+    found = model_example(model.schema, _ID)
+    if found is None:
         return None
-    valid = validate_rows(model.schema, [record], [_ID])
-    if valid.rejections:
-        return None
-    return Example(model, ordered(model.schema, record), _scored(model, valid.batch))
+    return Example(model, found.record, _scored(model, found.batch))
 
 
 def _scored(model: ModelBundle, batch: RecordBatch) -> ScoredBatch | None:

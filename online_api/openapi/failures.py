@@ -5,17 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from online_api.openapi.pieces import (
-    REQUEST_ID,
-    TEXT,
-    WHOLE,
-    Piece,
-    answer,
-    content,
-    list_of,
-    open_record_of,
-    ref,
-)
+from online_api.openapi.pieces import REQUEST_ID, answer, content, ref
 from online_api.problems import (
     KINDS,
     MAX_ERRORS,
@@ -24,6 +14,7 @@ from online_api.problems import (
     ProblemError,
     problem_response,
 )
+from scoring.json_schema import TEXT, WHOLE, Piece, list_of, open_record_of
 from scoring.records import RejectionCode
 
 SCORING: Final = (400, 408, 413, 415, 422, 431, 500, 503)

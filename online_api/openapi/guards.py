@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from online_api.access.caller import Role
-from online_api.openapi.pieces import Piece
+from scoring.json_schema import Piece
 
 SCHEMES: Final[Piece] = {
     "ApiKey": {

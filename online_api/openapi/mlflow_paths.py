@@ -3,23 +3,12 @@
 from typing import Any, Final
 
 from online_api.openapi.operations import Head, Operations, reasons_count, reasons_parameter
-from online_api.openapi.pieces import (
-    JSON,
-    TEXT,
-    Piece,
-    answer,
-    content,
-    list_of,
-    named,
-    open_record_of,
-    or_null,
-    record_of,
-    ref,
-)
+from online_api.openapi.pieces import JSON, answer, content, named, ref
 from online_api.openapi.predictions import outputs
 from online_api.openapi.shown_model import ShownModel
 from online_api.protocols.mlflow_protocol import MLFLOW_VERSION
 from online_api.reasons import REASONS
+from scoring.json_schema import TEXT, Piece, list_of, open_record_of, or_null, record_of
 
 TAG: Final = "MLflow"
 

@@ -4,21 +4,10 @@ from typing import Final
 
 from online_api.openapi.failures import PROBING
 from online_api.openapi.operations import Head, Operations, reasons_parameter
-from online_api.openapi.pieces import (
-    JSON,
-    TEXT,
-    TRUTH,
-    WHOLE,
-    Piece,
-    answer,
-    content,
-    list_of,
-    named,
-    open_record_of,
-    ref,
-)
+from online_api.openapi.pieces import JSON, answer, content, named, ref
 from online_api.openapi.shown_model import ShownModel
 from online_api.protocols.open_inference import model_metadata
+from scoring.json_schema import TEXT, TRUTH, WHOLE, Piece, list_of, open_record_of
 
 TAG: Final = "Open Inference Protocol"
 

@@ -3,7 +3,12 @@
 from typing import Final
 
 from online_api.openapi.operations import Operations, reasons_count
-from online_api.openapi.pieces import (
+from online_api.openapi.pieces import ref
+from online_api.openapi.shown_model import ShownModel
+from online_api.protocols.open_inference_outputs import output_datatypes
+from online_api.protocols.open_inference_tensors import BYTES, DATATYPES
+from online_api.reasons import REASONS
+from scoring.json_schema import (
     TEXT,
     TRUTH,
     WHOLE,
@@ -12,12 +17,7 @@ from online_api.openapi.pieces import (
     open_record_of,
     or_null,
     record_of,
-    ref,
 )
-from online_api.openapi.shown_model import ShownModel
-from online_api.protocols.open_inference_outputs import output_datatypes
-from online_api.protocols.open_inference_tensors import BYTES, DATATYPES
-from online_api.reasons import REASONS
 
 _HINT: Final[Piece] = {"description": "Not read: the signature says what a tensor stands for."}
 

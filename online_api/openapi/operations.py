@@ -8,8 +8,9 @@ from online_api.access.caller import Role
 from online_api.context import Limits
 from online_api.openapi.failures import READING, REFUSING, SCORING, failures, shown_failure
 from online_api.openapi.guards import Guards, required
-from online_api.openapi.pieces import WHOLE, Piece, ref
+from online_api.openapi.pieces import ref
 from online_api.reasons import REASONS
+from scoring.json_schema import WHOLE, Piece
 from scoring.model import ModelBundle
 
 REQUEST_ID: Final = ref("X-Request-ID", "parameters")

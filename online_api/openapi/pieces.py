@@ -4,46 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-Piece = dict[str, Any]
+from scoring.json_schema import Piece
 
 JSON: Final = "application/json"
 REQUEST_ID: Final = "3bdd35e1-b24b-4836-bc4c-390a894a5170"
 """In examples."""
-TEXT: Final[Piece] = {"type": "string"}
-WHOLE: Final[Piece] = {"type": "integer"}
-NUMBER: Final[Piece] = {"type": "number", "format": "double"}
-TRUTH: Final[Piece] = {"type": "boolean"}
 
 
 def ref(name: str, kind: str = "schemas") -> Piece:
     """A reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def record_of(
-    properties: Mapping[str, Any], required: Sequence[str] | None = None, **more: Any
-) -> Piece:
-    """An object with these members and no others; all are required unless it is said which."""
-    return open_record_of(properties, required, additionalProperties=False, **more)
-
-
-def open_record_of(
-    properties: Mapping[str, Any], required: Sequence[str] | None = None, **more: Any
-) -> Piece:
-    """An object of an answer: a later version may add members."""
-    needed = list(properties if required is None else required)
-    piece = {"type": "object", "required": needed, "properties": dict(properties), **more}
-    return piece if needed else {k: v for k, v in piece.items() if k != "required"}
-
-
-def list_of(items: Mapping[str, Any], **more: Any) -> Piece:
-    """An array."""
-    return {"type": "array", "items": dict(items), **more}
-
-
-def or_null(piece: Mapping[str, Any]) -> Piece:
-    """The same, or null."""
-    return {**piece, "type": [piece["type"], "null"]}
 
 
 def content(schema: Mapping[str, Any] | None, examples: Mapping[str, Any] | None = None) -> Piece:

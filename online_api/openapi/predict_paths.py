@@ -4,19 +4,9 @@ from typing import Final
 
 from online_api.openapi.examples import EVENT_TIME
 from online_api.openapi.operations import Head, Operations, reasons_parameter
-from online_api.openapi.pieces import (
-    JSON,
-    TEXT,
-    Piece,
-    answer,
-    content,
-    list_of,
-    named,
-    open_record_of,
-    record_of,
-    ref,
-)
+from online_api.openapi.pieces import JSON, answer, content, named, ref
 from online_api.openapi.shown_model import ShownModel
+from scoring.json_schema import TEXT, Piece, list_of, open_record_of, record_of
 
 TAG: Final = "Scoring"
 

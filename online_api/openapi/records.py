@@ -1,42 +1,23 @@
 """A model's records as JSON Schema, in the shapes that the protocols bring them in."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from online_api.openapi.pieces import TEXT, WHOLE, Piece, list_of, record_of
+from scoring.json_schema import TEXT, WHOLE, Piece, list_of, record_of, record_schema
+from scoring.model_example import ordered
 from scoring.predictions import RECORD_ID
-from scoring.schema import Feature, FieldType, Schema
+from scoring.schema import Schema
 from scoring.validation import MAX_RECORD_ID_CHARACTERS
 
-_WORDS: Final[Mapping[FieldType, str]] = {
-    FieldType.BOOLEAN: "`true` or `false`; 0 and 1 are neither.",
-    FieldType.INTEGER: "A whole number of 32 bits; `3.0` is one.",
-    FieldType.LONG: "A whole number of 64 bits; `3.0` is one.",
-    FieldType.FLOAT: "A number that fits in 32 bits.",
-    FieldType.DOUBLE: "A number.",
-    FieldType.STRING: "Text, taken as it stands.",
-    FieldType.DATETIME: "An ISO 8601 date-time from 1678 to 2261; without a zone it is UTC.",
-}
 _IDS: Final = [{**TEXT, "minLength": 1, "maxLength": MAX_RECORD_ID_CHARACTERS}, WHOLE]
 
 
 def record(schema: Schema) -> Piece:
     """One record as an object."""
-    piece = schema.json_schema()
-    example = piece.pop("example", None)
-    properties = piece["properties"]
-    for feature in schema.features:
-        properties[feature.name]["description"] = _words(feature)
+    piece = record_schema(schema)
     if RECORD_ID not in schema.names:
-        properties = {RECORD_ID: _record_id(), **properties}
-    piece = {**piece, "properties": properties}
+        piece["properties"] = {RECORD_ID: _record_id(), **piece["properties"]}
+    example = schema.example
     return {**piece, "examples": [ordered(schema, example)]} if example else piece
-
-
-def ordered(schema: Schema, example: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with its fields in the order of the signature; ignored ones are last."""
-    names = [name for name in schema.names if name in example]
-    return {name: example[name] for name in [*names, *sorted(example.keys() - set(names))]}
 
 
 def row(schema: Schema) -> Piece:
@@ -66,10 +47,6 @@ def columns(schema: Schema, most: int) -> Piece:
 def _types(schema: Schema) -> dict[str, Piece]:
     properties = schema.json_schema()["properties"]
     return {name: properties[name] for name in schema.names}
-
-
-def _words(feature: Feature) -> str:
-    return _WORDS[feature.type] + ("" if feature.required else " May be null or absent.")
 
 
 def _ignored(piece: Piece) -> Piece:

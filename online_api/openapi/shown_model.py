@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from online_api.openapi.examples import Example, example_of
-from online_api.openapi.pieces import Piece, ref
+from online_api.openapi.pieces import ref
 from online_api.openapi.predictions import prediction
 from online_api.openapi.records import columns, record, row
 from online_api.served import Models
+from scoring.json_schema import Piece
 from scoring.model import ModelBundle
 
 

@@ -7,21 +7,9 @@ import msgspec
 from adapters.telemetry import CONTENT_TYPE
 from online_api.openapi.failures import PROBING
 from online_api.openapi.operations import Head, Operations
-from online_api.openapi.pieces import (
-    JSON,
-    NUMBER,
-    TEXT,
-    TRUTH,
-    WHOLE,
-    Piece,
-    answer,
-    content,
-    list_of,
-    open_record_of,
-    or_null,
-    ref,
-)
+from online_api.openapi.pieces import JSON, answer, content, ref
 from online_api.openapi.shown_model import ShownModel
+from scoring.json_schema import NUMBER, TEXT, TRUTH, WHOLE, Piece, list_of, open_record_of, or_null
 from scoring.manifest import BackendSpec, ColumnSpec, OutputColumn, ParitySpec
 
 MODELS: Final = "Models"

@@ -1,4 +1,4 @@
-"""The storages every contract about storage is run on."""
+"""The storages and event hubs that every contract about them is run on."""
 
 import os
 import uuid
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.event_hub.kafka_connection import KafkaConnection
 from adapters.storage import Storage, open_storage
+from local_stack.broker import run_broker
+from tests.contract.amqp_hubs import amqp_namespace
+from tests.contract.event_hubs import SESSION_SECONDS, KafkaNamespace, MemoryNamespace, Namespace
+from tests.support.kafka.server import KafkaServer
 
 AZURITE = "TRILANE_TEST_AZURITE_CONNECTION_STRING"
 """Names a running Azurite (or a test account); the Azure cases fail without it."""
@@ -47,3 +52,63 @@ def _azurite(name: str) -> Iterator[OpenAt]:
             yield lambda path: open_storage(f"{url}/{path}".rstrip("/"), connection_string)
         finally:
             client.delete_container(container)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "memory",
+        "tansu",
+        pytest.param("kafka", marks=pytest.mark.kafka),
+        pytest.param("kafka with TLS and SASL", marks=pytest.mark.kafka),
+        pytest.param("amqp", marks=pytest.mark.azurite),
+    ],
+)
+def namespace(request: pytest.FixtureRequest) -> Namespace:
+    """Event hubs of each kind."""
+    if request.param == "memory":
+        return MemoryNamespace()
+    name = "kafka_secure" if "SASL" in request.param else request.param
+    found: Namespace = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Namespace]:
+    """A small broker in memory."""
+    with run_broker(["first"]) as address:
+        yield KafkaNamespace(KafkaConnection(address, session_seconds=SESSION_SECONDS), address)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """Apache Kafka."""
+    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_server: KafkaServer) -> Namespace:
+    """Without signing in."""
+    address = kafka_server.bootstrap
+    return KafkaNamespace(KafkaConnection(address, session_seconds=SESSION_SECONDS), address)
+
+
+@pytest.fixture(scope="session")
+def kafka_secure(kafka_server: KafkaServer) -> Iterator[Namespace]:
+    """Signing in as with Event Hubs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(kafka_server.ca_file))
+        connection = KafkaConnection(
+            kafka_server.secure_bootstrap,
+            kafka_server.connection_string,
+            session_seconds=SESSION_SECONDS,
+        )
+        yield KafkaNamespace(connection, kafka_server.bootstrap)
+
+
+@pytest.fixture(scope="session")
+def amqp() -> Iterator[Namespace]:
+    """The stand-in for Event Hubs, with checkpoints in Azurite."""
+    with amqp_namespace(os.environ[AZURITE]) as found:
+        yield found

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
-from adapters.event_hub import Headers
+from adapters.event_hub.messages import Headers
 from local_stack.broker import free_port, run_broker
 from scoring.identifiers import derived_id
 from scoring.manifest import read_manifest

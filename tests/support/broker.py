@@ -4,11 +4,11 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from adapters.event_hub import Headers, Outgoing, Received
+from adapters.event_hub.messages import Headers, Outgoing, Received
 from scoring.errors import StorageUnavailable
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
@@ -40,11 +40,17 @@ def received(
 
 
 class MemoryWriter:
-    """A `Writer` that keeps what it is given, after failing as often as told."""
+    """An `EventWriter` that keeps what it is given, after failing as often as told."""
 
     def __init__(self, failures: Sequence[Exception] = ()) -> None:
         self.messages: list[Outgoing] = []
         self._failures = list(failures)
+
+    async def connect(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing is under way."""
 
     async def write(self, messages: Sequence[Outgoing]) -> None:
         """Keep the messages, or raise the next failure."""
@@ -56,34 +62,37 @@ class MemoryWriter:
         """The decoded events of one hub."""
         return [json.loads(m.value) for m in self.messages if m.hub == hub]
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None: ...
+
 
 class MemoryLog:
     """An `InferenceLog` that keeps its entries, after failing as often as told."""
 
     def __init__(self, failures: int = 0) -> None:
         self.batches: list[LogBatch] = []
-        self._failures = failures
+        self.failures = failures
 
     def append(self, entries: LogBatch) -> None:
         """Keep the entries, or raise."""
-        if self._failures:
-            self._failures -= 1
+        if self.failures:
+            self.failures -= 1
             raise StorageUnavailable("no storage")
         self.batches.append(entries)
 
 
-async def no_commit() -> None:
-    """A commit that is not looked at."""
-
-
 async def published(
-    model: ModelBundle, now: datetime, max_event_bytes: int, *values: bytes | None
+    model: ModelBundle, now: datetime, max_event_bytes: int, *values: bytes | None, reasons: int = 0
 ) -> MemoryWriter:
-    """What the handler publishes in `scores` and `dead` for some events, from offset 0 on."""
-    writer = MemoryWriter()
-    handler = Handler(model, writer, MemoryLog(), "scores", "dead", max_event_bytes)
+    """What steps 4 and 5 publish in `scores` and `dead` for some events, from offset 0 on."""
+    handler = Handler(model, "scores", "dead", max_event_bytes, reasons)
     batch = [received(value, offset) for offset, value in enumerate(values)]
-    await handler.deliver(handler.compute(batch, now), 1, no_commit)
+    results = handler.compute(batch, now)
+    writer = MemoryWriter()
+    await writer.write(results.scores)
+    await writer.write(handler.dead_letters(results, 1))
     return writer
 
 

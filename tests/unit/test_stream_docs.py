@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scoring.records import RejectionCode
-from stream_worker.cloudevents import Event, decode
+from stream_worker.cloudevents import Event, EventDecoder
 from stream_worker.settings import PublishSettings, StreamSettings
 from tests.support.broker import event, published, received
 from tests.support.toy import EXAMPLE, NOW, load_toy
@@ -21,7 +21,7 @@ EXAMPLES: list[dict[str, Any]] = [
 
 def test_the_example_event_is_an_event() -> None:
     """What integrators copy is accepted."""
-    outcome = decode(received(json.dumps(EXAMPLES[0]).encode()), 900_000)
+    outcome = EventDecoder(900_000).decode(received(json.dumps(EXAMPLES[0]).encode()))
     assert isinstance(outcome, Event)
     assert outcome.subject == "1"
 

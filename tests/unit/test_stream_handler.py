@@ -1,25 +1,18 @@
-"""The seven steps of the stream lane, without a broker."""
+"""Steps 1 to 3 of the stream lane, and what 4 and 5 publish."""
 
 import base64
 import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from scoring.errors import BrokerUnavailable
+from adapters.event_hub.messages import Received
 from scoring.identifiers import derived_id
 from scoring.model import ModelBundle
-from stream_worker.handler import Handler, Results
-from tests.support.broker import (
-    SOURCE,
-    MemoryLog,
-    MemoryWriter,
-    event,
-    no_commit,
-    published,
-    received,
-)
+from stream_worker.handler import Handler
+from tests.support.broker import SOURCE, event, published, received
 from tests.support.reasons import expected_reasons, explained
 from tests.support.toy import EXAMPLE, expected_score, load_toy, records
 
@@ -33,11 +26,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     return load_toy(tmp_path_factory.mktemp("bundle"), reference=0)
 
 
-def handler_of(
-    model: ModelBundle, writer: MemoryWriter | None = None, log: MemoryLog | None = None
-) -> Handler:
-    """A handler with ends in memory."""
-    return Handler(model, writer or MemoryWriter(), log or MemoryLog(), "scores", "dead", MAX)
+def handler_of(model: ModelBundle, reasons: int = 0) -> Handler:
+    """A handler with a small limit."""
+    return Handler(model, "scores", "dead", MAX, reasons)
 
 
 async def test_a_score_event_is_as_documented(model: ModelBundle) -> None:
@@ -88,6 +79,9 @@ async def test_a_dead_letter_is_as_documented(model: ModelBundle) -> None:
         "hub": "events",
         "partition": 2,
         "offset": 0,
+        "original_headers": [],
+        "original_key": "aw==",
+        "original_time": "2026-03-02T12:00:00Z",
     }
     assert writer.messages[0].key == b"17"
 
@@ -192,44 +186,46 @@ def test_nothing_in_nothing_out(model: ModelBundle) -> None:
     assert (len(results.scored), results.rejected, len(results.entries)) == (0, (), 0)
 
 
-async def test_steps_happen_in_their_order(model: ModelBundle) -> None:
-    """Scores, dead letters, log, commit; and none after one that failed."""
-    writer, log = MemoryWriter(), MemoryLog(failures=1)
-    handler = handler_of(model, writer, log)
+def test_dead_letters_say_which_try_they_come_from(model: ModelBundle) -> None:
+    """And are the same otherwise, id included; scores do not change with the try."""
+    handler = handler_of(model)
     results = handler.compute([received(event("a", EXAMPLE)), received(b"{", 1)], NOW)
-    commits: list[tuple[int, int]] = []
-
-    async def commit() -> None:
-        commits.append((len(writer.messages), len(log.batches)))
-
-    with pytest.raises(Exception, match="no storage"):
-        await handler.deliver(results, 1, commit)
-    assert ([m.hub for m in writer.messages], commits) == (["scores", "dead"], [])
-    await handler.deliver(results, 2, commit)
-    assert commits == [(4, 1)]
-    attempts = [e["data"]["attempts"] for e in writer.events("dead")]
-    assert attempts == [1, 2]
-    assert len({json.loads(m.value)["id"] for m in writer.messages}) == 2
+    [first], [third] = (handler.dead_letters(results, attempt) for attempt in (1, 3))
+    assert first.value.replace(b'"attempts":1', b'"attempts":3') == third.value
+    assert (first.hub, [m.hub for m in results.scores]) == ("dead", ["scores"])
 
 
-async def test_unacknowledged_scores_keep_the_log_untouched(model: ModelBundle) -> None:
-    """When scores cannot be published, nothing later happens."""
-    log = MemoryLog()
-    handler = handler_of(model, MemoryWriter([BrokerUnavailable("no hub")]), log)
-    results: Results = handler.compute([received(event("a", EXAMPLE))], NOW)
-    with pytest.raises(BrokerUnavailable):
-        await handler.deliver(results, 1, no_commit)
-    assert log.batches == []
+def test_steps_say_how_long_they_took(model: ModelBundle) -> None:
+    """Each of them, in seconds."""
+    results = handler_of(model).compute([received(event("a", EXAMPLE))], NOW)
+    assert set(results.seconds) == {"decode", "validate", "score", "encode"}
+    assert all(spent > 0 for spent in results.seconds.values())
+
+
+def test_a_repeat_gives_the_same_ids(model: ModelBundle) -> None:
+    """Whenever it is scored and however events are taken together, so that readers can tell."""
+    batch = [received(event("a", EXAMPLE)), received(b"{", 1), received(event("b", EXAMPLE), 2)]
+
+    def ids(batches: Sequence[Sequence[Received]], now: datetime) -> tuple[set[str], set[str]]:
+        handler, events, entries = handler_of(model), set[str](), set[str]()
+        for taken in batches:
+            results = handler.compute(taken, now)
+            messages = [*results.scores, *handler.dead_letters(results, 1)]
+            events |= {json.loads(m.value)["id"] for m in messages}
+            entries |= set(results.entries.entry_ids)
+        return events, entries
+
+    found = ids([batch], NOW)
+    assert list(map(len, found)) == [3, 3]
+    assert ids([[each] for each in batch], NOW + timedelta(hours=1)) == found
 
 
 async def test_scores_carry_reasons_when_asked_for(model: ModelBundle) -> None:
     """As many as the setting says, in the place the online API has them; the rest is the same."""
-    writer = MemoryWriter()
-    handler = Handler(explained(model), writer, MemoryLog(), "scores", "dead", MAX, reasons=2)
-    results = handler.compute([received(event("a", EXAMPLE)), received(b"{", 1)], NOW)
-    await handler.deliver(results, 1, no_commit)
+    values = (event("a", EXAMPLE), b"{")
+    writer = await published(explained(model), NOW, MAX, *values, reasons=2)
     ((found,), (dead,)) = writer.events("scores"), writer.events("dead")
     assert found["data"].pop("reasons") == expected_reasons(EXAMPLE, 2)
     assert dead["data"]["code"] == "malformed"
-    plain = await published(model, NOW, MAX, event("a", EXAMPLE))
+    plain = await published(model, NOW, MAX, *values)
     assert [found] == plain.events("scores")
