@@ -6,9 +6,9 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 NPM_DIR := var/npm
 ASYNCAPI := $(NPM_DIR)/node_modules/@asyncapi/specs/schemas/3.0.0.json
-KAFKA_DIR := var/kafka/libs
+KAFKA_DIR := var/kafka
 
-.PHONY: demo test test-integration check format bench bench-online bench-stream lock clean help
+.PHONY: demo test test-integration kafka check format bench bench-online bench-stream lock clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,8 @@ test: $(READY)  ## every test that needs nothing but the lock
 test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(ASYNCAPI) $(KAFKA_DIR)/.ready  ## tests against Azurite, Apache Kafka, kubectl and Chromium, and the fuzz (needs npm, java, mvn, kubectl, chromium)
 	$(BIN)/python -m tests.support.azurite $(NPM_DIR)/node_modules/.bin/azurite-blob \
 	  $(BIN)/python -m pytest -m "azurite or kafka or asyncapi or kubectl or chromium or fuzz"
+
+kafka: $(KAFKA_DIR)/.ready  ## Apache Kafka for the tests (needs java, mvn)
 
 check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -71,6 +73,8 @@ $(NPM_DIR)/node_modules/.bin/azurite-blob:
 $(ASYNCAPI):
 	npm install --prefix $(NPM_DIR) --no-audit --no-fund --loglevel=error @asyncapi/specs@6.11.1
 
-$(KAFKA_DIR)/.ready: tests/support/kafka/pom.xml
+$(KAFKA_DIR)/.ready: tests/support/kafka/pom.xml | $(READY)
+	rm -rf $(KAFKA_DIR)
 	mvn -q -B -f tests/support/kafka/pom.xml dependency:copy-dependencies
+	$(BIN)/python -m tests.support.kafka
 	touch $@

@@ -12,6 +12,7 @@ COMMANDS = {
     "stream": ("stream_worker.__main__", "score events from the event hub"),
     "batch": ("batch_scorer.__main__", "score files"),
     "monitor": ("monitoring.__main__", "compute drift from the inference log"),
+    "replay": ("stream_worker.replay.__main__", "score dead letters again with the model of now"),
     "publish": ("stream_worker.publish", "publish records from a file as events"),
     "demo": ("local_stack.__main__", "run everything on this machine, once through"),
 }

@@ -8,7 +8,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -80,28 +80,41 @@ def log_table(schema: Schema, outputs: Sequence[OutputColumn], entries: LogBatch
     scored, rejected = entries.scored, entries.rejected
     count, missing = len(entries), len(entries.rejected)
     version = scored.model
+    request = entries.request_id
     keys: dict[str, Any] = {
-        "schema_version": [SCHEMA_VERSION] * count,
+        "schema_version": _Same(SCHEMA_VERSION),
         "entry_id": entries.entry_ids,
         "record_id": [*scored.batch.record_ids, *(r.record_id for r in rejected)],
-        "lane": [entries.lane] * count,
-        "request_id": entries.request_ids,
-        "model_name": [version.name] * count,
-        "model_version": [version.version] * count,
-        "model_digest": [version.digest] * count,
+        "lane": _Same(entries.lane),
+        "request_id": _Same(request) if isinstance(request, str) else request,
+        "model_name": _Same(version.name),
+        "model_version": _Same(version.version),
+        "model_digest": _Same(version.digest),
         "event_time": entries.event_times,
-        "scored_at": [entries.scored_at] * count,
+        "scored_at": _Same(entries.scored_at),
         "outcome": ["scored"] * len(scored) + ["rejected"] * missing,
         "rejection_code": [None] * len(scored) + [str(r.code) for r in rejected],
     }
     target = log_schema(schema, outputs)
-    columns = [pa.array(keys[name], target.field(name).type) for name in KEY_COLUMNS]
+    columns = [_array(keys[name], target.field(name).type, count) for name in KEY_COLUMNS]
     values = [*scored.batch.columns, *(scored.outputs[c.name] for c in outputs)]
     anomaly = scored.outlier_scores
     values.append(np.full(len(scored), np.nan) if anomaly is None else anomaly)
     for field, column in zip(list(target)[len(KEY_COLUMNS) :], values, strict=True):
         columns.append(_with_nulls(column, missing, field.type))
     return pa.Table.from_arrays(columns, schema=target)
+
+
+class _Same(NamedTuple):
+    """One value for all entries, which is quicker than a list of it."""
+
+    value: Any
+
+
+def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
+    if isinstance(values, _Same):
+        return pa.repeat(pa.scalar(values.value, kind), count)
+    return pa.array(values, kind)
 
 
 def arrow_array(column: Column, kind: pa.DataType) -> pa.Array:
@@ -124,9 +137,10 @@ def _with_nulls(column: Column, missing: int, kind: pa.DataType) -> pa.Array:
 def _by_hour(table: pa.Table) -> Iterator[tuple[datetime, pa.Table]]:
     times = table["event_time"].cast(pa.int64()).to_numpy()
     hours = times // 3_600_000_000
-    for hour in np.unique(hours):
+    found = np.unique(hours)
+    for hour in found:
         start = datetime.fromtimestamp(int(hour) * 3600, UTC)
-        yield start, table.filter(pa.array(hours == hour))
+        yield start, table if len(found) == 1 else table.filter(pa.array(hours == hour))
 
 
 def _digest(table: pa.Table) -> str:

@@ -42,7 +42,7 @@ class StorageSettings(AppSettings):
 
     storage_url: str = Field(
         "var/storage",
-        description="Root of inference-log/ and drift/: a directory, file: or abfs: URL.",
+        description="Root of inference-log/, drift/ and replays/: a directory, file: or abfs: URL.",
     )
     storage_connection_string: SecretStr | None = Field(
         None, description="Azure Storage connection string; without it workload identity is used."

@@ -20,7 +20,7 @@ _START_SECONDS = 90.0
 _STREAM_SECONDS = 120.0
 # What batch rows and score events carry beside a prediction.
 _PLACE = ("file", "row")
-_CAUSE = ("model", "causationid", "causationsource")
+_CAUSE = ("model", "causationid", "causationsource", "causationtime")
 
 
 def silent(_: str) -> None:

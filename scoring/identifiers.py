@@ -1,6 +1,8 @@
 """Identifiers that are derived, so that doing a thing again gives the same one."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 
 def derived_id(*parts: str) -> str:
@@ -8,8 +10,29 @@ def derived_id(*parts: str) -> str:
 
     The first 128 bits of the SHA-256 of the parts, each preceded by its length in bytes.
     """
-    pieces: list[bytes] = []
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        pieces += (len(raw).to_bytes(8, "big"), raw)
-    return hashlib.sha256(b"".join(pieces)).hexdigest()[:32]
+    return hashlib.sha256(b"".join(map(_piece, parts))).hexdigest()[:32]
+
+
+def derived_ids(*parts: str | Sequence[str]) -> list[str]:
+    """What `derived_id` gives for each row of parts; a text is the part of all rows.
+
+    At least one part is a sequence; all have the same length.
+    """
+    columns = [_same(part) if isinstance(part, str) else _column(part) for part in parts]
+    sha256, join = hashlib.sha256, b"".join
+    return [sha256(join(row)).hexdigest()[:32] for row in zip(*columns, strict=False)]
+
+
+def _column(parts: Sequence[str]) -> Iterable[bytes]:
+    if parts and parts.count(parts[0]) == len(parts):
+        return repeat(_piece(parts[0]), len(parts))
+    return map(_piece, parts)
+
+
+def _same(part: str) -> Iterable[bytes]:
+    return repeat(_piece(part))
+
+
+def _piece(part: str) -> bytes:
+    raw = part.encode("utf-8", "surrogatepass")
+    return len(raw).to_bytes(8, "big") + raw

@@ -5,7 +5,7 @@ CloudEvents specification 1.0.2 and its Kafka protocol binding. `id` and `source
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -23,36 +23,38 @@ _Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ATTRIBUTE_
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Event(NamedTuple):
-    """A decoded event. `time` is in UTC.
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A decoded event; its attributes in the order of the specification.
 
-    `data` is decoded JSON, None when the event has none; with `typed` it is a row of the decoder's
-    type instead. `traceparent` is the attribute of CloudEvents' Distributed Tracing extension,
-    unchecked.
+    `time` is in UTC. `data` is decoded JSON, None when the event has none, or a row of the
+    decoder's type. `traceparent` is the attribute of CloudEvents' Distributed Tracing extension,
+    unchecked, and may be of any type.
     """
 
-    id: str
-    source: str
-    type: str
-    subject: str | None
-    time: datetime | None
-    data: Any
-    traceparent: str | None = None
-    typed: bool = False
-
-
-_Data = TypeVar("_Data")
-
-
-class _Envelope(msgspec.Struct, Generic[_Data], frozen=True, gc=False):
     specversion: str
     id: _Attribute
     source: _Attribute
     type: _Attribute
     subject: str | None = None
     time: _Time | None = None
-    data: _Data | None = None
+    data: Any = None
     traceparent: Any = None
+
+    @property
+    def typed(self) -> bool:
+        """Whether `data` is a row."""
+        return isinstance(self.data, msgspec.Struct)
+
+
+class _Sent(msgspec.Struct, frozen=True, gc=False):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str | msgspec.UnsetType
+    time: datetime
+    datacontenttype: str
+    data: Any
 
 
 class EventDecoder:
@@ -61,8 +63,8 @@ class EventDecoder:
     def __init__(self, max_bytes: int, row: type[msgspec.Struct] | None = None) -> None:
         """Larger events are not decoded. `row` is what `data` becomes if it fits."""
         self._max_bytes = max_bytes
-        self._plain = msgspec.json.Decoder(_Envelope[Any])
-        self._typed = None if row is None else msgspec.json.Decoder(_Envelope[row])  # type: ignore[valid-type]
+        self._plain = msgspec.json.Decoder(Event)
+        self._typed = None if row is None else msgspec.json.Decoder(_with_data(row))
         self._row = None if row is None else msgspec.json.Decoder(row)
 
     def decode(self, received: Received, plain: bool = False) -> Event | Violation:
@@ -79,14 +81,14 @@ class EventDecoder:
         if not plain and self._typed is not None and self._row is not None:
             try:
                 if binary is None:
-                    return _event(self._typed.decode(value), typed=True)
-                return _event(_from_headers(binary, self._row.decode(value)), typed=True)
+                    return _checked(self._typed.decode(value))
+                return _checked(_from_headers(binary, self._row.decode(value)))
             except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError):
                 pass  # what is wrong with it is said below, if anything is
         try:
             if binary is None:
-                return _event(self._structured(value))
-            return _event(_from_headers(binary, decode_json(value) if value else None))
+                return _checked(self._structured(value))
+            return _checked(_from_headers(binary, decode_json(value) if value else None))
         except msgspec.ValidationError as error:
             return _malformed(f"is no CloudEvent: {error}")  # names attribute and rule only
         except NotJsonError as error:
@@ -96,32 +98,21 @@ class EventDecoder:
         except OverflowError:
             return _malformed("is no CloudEvent: time is out of range")
 
-    def _structured(self, value: bytes) -> _Envelope[Any]:
+    def _structured(self, value: bytes) -> Event:
         try:
             return self._plain.decode(value)
         except msgspec.ValidationError:
             raise
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return msgspec.convert(decode_json(value), _Envelope[Any])
-
-
-class _Sent(msgspec.Struct, frozen=True, gc=False):
-    specversion: str
-    id: str
-    source: str
-    type: str
-    subject: str | msgspec.UnsetType
-    time: datetime
-    datacontenttype: str
-    data: Any
+            return msgspec.convert(decode_json(value), Event)
 
 
 def encode(
-    *, event_id: str, source: str, kind: str, subject: str | None, time: datetime, data: Any
+    event_id: str, source: str, kind: str, subject: str | None, time: datetime, data: Any
 ) -> bytes:
     """One structured JSON event; `time` is timezone-aware."""
     shown = msgspec.UNSET if subject is None else subject
-    return msgspec.json.encode(_Sent("1.0", event_id, source, kind, shown, time, _JSON, data))
+    return _encode(_Sent("1.0", event_id, source, kind, shown, time, _JSON, data))
 
 
 def outgoing(hub: str, subject: str, value: bytes) -> Outgoing:
@@ -129,34 +120,33 @@ def outgoing(hub: str, subject: str, value: bytes) -> Outgoing:
     return Outgoing(hub, subject.encode(), value, STRUCTURED_HEADERS)
 
 
-def _from_headers(binary: dict[str, bytes], data: Any) -> _Envelope[Any]:
+def _with_data(row: type[msgspec.Struct]) -> type[Event]:
+    fields = [("data", row | None, None)]
+    return cast(
+        "type[Event]",
+        msgspec.defstruct(
+            "TypedEvent", fields, bases=(Event,), frozen=True, gc=False, kw_only=True
+        ),
+    )
+
+
+def _from_headers(binary: dict[str, bytes], data: Any) -> Event:
     """Raises msgspec.ValidationError, UnicodeDecodeError."""
     attributes = {name: value.decode() for name, value in binary.items()}
-    envelope = msgspec.convert(attributes, _Envelope[Any])
+    envelope = msgspec.convert(attributes, Event)
     return msgspec.structs.replace(envelope, data=data)
 
 
-def _event(envelope: _Envelope[Any], typed: bool = False) -> Event | Violation:
-    if envelope.specversion != "1.0":
+def _checked(event: Event) -> Event | Violation:
+    if event.specversion != "1.0":
         return _malformed("is no CloudEvent of version 1.0")
-    time = envelope.time
-    if time is not None and time.tzinfo is not UTC:
-        time = time.astimezone(UTC)
-    trace = envelope.traceparent
-    if not isinstance(trace, str):
-        trace = None
-    data = envelope.data
-    return Event(
-        envelope.id,
-        envelope.source,
-        envelope.type,
-        envelope.subject,
-        time,
-        data,
-        trace,
-        typed and data is not None,
-    )
+    if event.time is None or event.time.tzinfo is UTC:
+        return event
+    return msgspec.structs.replace(event, time=event.time.astimezone(UTC))
 
 
 def _malformed(rule: str) -> Violation:
     return Violation(None, RejectionCode.MALFORMED, rule)
+
+
+_encode = msgspec.json.Encoder().encode

@@ -10,11 +10,11 @@ score or one dead letter, and a repeat has the same ids.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from adapters.event_hub.messages import Outgoing, Received
 from adapters.telemetry import Stage
-from scoring.identifiers import derived_id
+from scoring.identifiers import derived_id, derived_ids
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
 from scoring.predictions import PredictionRows
@@ -22,11 +22,11 @@ from scoring.records import Rejection, ScoredBatch, Violation
 from scoring.score import score_valid
 from scoring.typed_rows import typed_rows
 from stream_worker.cloudevents import Event, EventDecoder, encode, outgoing
-from stream_worker.dead_letter import dead_letter, origin
+from stream_worker.dead_letter import dead_letter, origin, received_time
 from stream_worker.validating import validated
 
 SCORE_TYPE = "trilane.score.v1"
-_ADDED = ("model", "causationid", "causationsource")
+_ADDED = ("model", "causationid", "causationsource", "causationtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Handler:
         logged: list[tuple[Received, Event | None]] = [(of_events[p], events[p]) for p in kept]
         logged += [(r.received, r.event) for r in rejected]
         entries = self._entries(received, logged, scored, rejected, now)
-        scores = self._scores(scored_events, scored, now)
+        scores = self._scores(scored_events, entries.event_times[: len(kept)], scored, now)
         seconds: dict[Stage, float] = {
             "decode": ended_decoding - began,
             "validate": ended_validating - ended_decoding,
@@ -136,28 +136,24 @@ class Handler:
         ]
 
     def _scores(
-        self, events: Sequence[Event], scored: ScoredBatch, now: datetime
+        self,
+        events: Sequence[Event],
+        times: Sequence[datetime],
+        scored: ScoredBatch,
+        now: datetime,
     ) -> tuple[Outgoing, ...]:
         version = self.model.version
         named = {"name": version.name, "version": version.version}
-        source = f"trilane/{version.name}"
-        causes = [e.id for e in events], [e.source for e in events]
-        rows = self._rows.rows(scored, [named] * len(events), *causes)
+        kind, source, hub = SCORE_TYPE, f"trilane/{version.name}", self.scores_hub
+        ids, sources = [e.id for e in events], [e.source for e in events]
+        rows = self._rows.rows(scored, [named] * len(events), ids, sources, times)
+        derived = derived_ids(sources, ids, version.digest)
         return tuple(
             [
-                outgoing(
-                    self.scores_hub,
-                    record_id,
-                    encode(
-                        event_id=derived_id(event.source, event.id, version.digest),
-                        source=source,
-                        kind=SCORE_TYPE,
-                        subject=record_id,
-                        time=now,
-                        data=row,
-                    ),
+                outgoing(hub, record_id, encode(event_id, source, kind, record_id, now, row))
+                for event_id, record_id, row in zip(
+                    derived, scored.batch.record_ids, rows, strict=True
                 )
-                for event, record_id, row in zip(events, scored.batch.record_ids, rows, strict=True)
             ]
         )
 
@@ -169,16 +165,22 @@ class Handler:
         rejected: Sequence[Rejected],
         now: datetime,
     ) -> LogBatch:
-        digest = self.model.version.digest
         return LogBatch(
             lane="stream",
             request_id=_request_id(received),
             scored_at=now,
             scored=scored,
             rejected=tuple([r.rejection for r in rejected]),
-            entry_ids=[derived_id("stream", *origin(r, e), digest) for r, e in logged],
+            entry_ids=self._entry_ids(logged, len(scored)),
             event_times=[_event_time(r, e, now) for r, e in logged],
         )
+
+    def _entry_ids(self, logged: Sequence[tuple[Received, Event | None]], scored: int) -> list[str]:
+        digest = self.model.version.digest
+        events = [e for _, e in logged[:scored] if e is not None]
+        sources, ids = [e.source for e in events], [e.id for e in events]
+        rest = [derived_id("stream", *origin(r, e), digest) for r, e in logged[scored:]]
+        return [*derived_ids("stream", sources, ids, digest), *rest]
 
 
 def _request_id(received: Sequence[Received]) -> str:
@@ -197,13 +199,3 @@ def _event_time(received: Received, event: Event | None, now: datetime) -> datet
     if event is not None and event.time is not None:
         return event.time
     return received_time(received) or now
-
-
-def received_time(received: Received) -> datetime | None:
-    """When the hub got it, in UTC, if it says so."""
-    if received.timestamp_ms < 0:
-        return None
-    try:
-        return datetime.fromtimestamp(received.timestamp_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None

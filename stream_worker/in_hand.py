@@ -18,7 +18,10 @@ class Work:
     """Events of one claim that go through the steps together."""
 
     claim: Claim
-    events: Sequence[Received]
+    events: list[Received]
+    bytes: int
+    open: bool = True
+    """Whether it still waits for its turn, so that more events may join it."""
     begun: bool = False
     """Whether something of it may have been published."""
     settled: bool = False
@@ -35,6 +38,7 @@ class _Hold:
 
     progress: float
     works: set[Work] = field(default_factory=set)
+    newest: Work | None = None
     lag: int = 0
 
 
@@ -67,10 +71,21 @@ class InHand:
         await self._until(lambda: claim.closing or self._has_room())
         return not claim.closing and claim in self._holds
 
-    def add(self, work: Work) -> None:
-        """It is in hand now."""
-        self._holds[work.claim].works.add(work)
-        self._count(work, 1)
+    def add(self, claim: Claim, events: Sequence[Received], most: int) -> Work | None:
+        """These are in hand now: with the claim's newest work while that waits and has not more
+        than `most` events with them, else as new work, which is returned.
+        """
+        hold = self._holds[claim]
+        newest = hold.newest
+        size = sum([event.size for event in events])
+        self._count(len(events), size)
+        if newest is not None and newest.open and len(newest.events) + len(events) <= most:
+            newest.events.extend(events)
+            newest.bytes += size
+            return None
+        hold.newest = work = Work(claim, list(events), size)
+        hold.works.add(work)
+        return work
 
     def done(self, work: Work) -> None:
         """It is settled or dropped."""
@@ -79,7 +94,7 @@ class InHand:
             hold.works.discard(work)
             if work.settled:
                 hold.progress = time.monotonic()
-        self._count(work, -1)
+        self._count(-len(work.events), -work.bytes)
         self._notify()
 
     def close(self, claims: Sequence[Claim]) -> None:
@@ -136,7 +151,7 @@ class InHand:
     def _has_room(self) -> bool:
         return self._records < self._max_records and self._bytes < MAX_BYTES
 
-    def _count(self, work: Work, sign: int) -> None:
-        self._records += sign * len(work.events)
-        self._bytes += sign * sum(event.size for event in work.events)
+    def _count(self, records: int, size: int) -> None:
+        self._records += records
+        self._bytes += size
         self._changed(self._records)

@@ -1,7 +1,8 @@
 """When a worker has to stop because what it rejects says more about it than about the data."""
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Mapping
+from itertools import repeat
 from typing import Final
 
 from scoring.errors import TooManyRejections
@@ -27,9 +28,15 @@ class RejectionLimit:
         self._run = 0
         self._recent: deque[RejectionCode | None] = deque(maxlen=WINDOW)
 
-    def look(self, outcomes: Iterable[RejectionCode | None]) -> None:
-        """Take note of events, None for each that was scored. Raises TooManyRejections."""
-        for code in outcomes:
+    def look(self, rejections: Mapping[int, RejectionCode], count: int) -> None:
+        """Take note of `count` events, of which those at some positions were rejected. Raises
+        TooManyRejections.
+        """
+        if not rejections:
+            self._recent.extend(repeat(None, count))
+            self._run = 0
+            return
+        for code in map(rejections.get, range(count)):
             self._recent.append(code)
             self._run = 0 if code is None else self._run + 1
             if self._longest and self._run > self._longest:

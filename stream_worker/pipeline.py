@@ -2,7 +2,8 @@
 
 Each batch of a claim is a task that goes through three rooms, one batch at a time in each and in
 the order in which they were taken: computing (steps 1 to 3), publishing (4 and 5) and settling (6
-and 7). While one batch is published, the next is computed. Whoever enters settling takes all
+and 7). While one batch is published, the next is computed, and what comes in meanwhile joins the
+batch that waits. Whoever enters settling takes all
 along that was published by then, so the log gets few and large files, and commits are few.
 
 A step that fails for now is tried again where it is, so nothing can overtake it. A batch is dropped
@@ -11,8 +12,9 @@ everything up to there.
 """
 
 import asyncio
-import dataclasses
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -31,6 +33,8 @@ from stream_worker.retries import Retries
 
 COMMIT_SECONDS: Final = 0.25
 """Event Hubs throttles commits to four per second and partition."""
+QUICK_SECONDS: Final = 0.01
+"""For so long the event loop may be held up."""
 RELEASE_SECONDS: Final = 10.0
 """How long a group waits for what was begun of partitions that move."""
 
@@ -84,6 +88,7 @@ class Pipeline:
         self._computing, self._publishing, self._settling = (asyncio.Lock() for _ in range(3))
         self._published: list[tuple[Work, Results]] = []
         self._committed_at = -COMMIT_SECONDS
+        self._pace = math.inf  # seconds per event, as of the last batch
         self._tasks: set[asyncio.Task[None]] = set()
 
     def claimed(self, claims: Sequence[Claim]) -> None:
@@ -94,15 +99,22 @@ class Pipeline:
             self.in_hand.close(claims)
 
     async def take(self, claim: Claim, events: Sequence[Received]) -> None:
-        """See `Taker`."""
+        """See `Taker`. After what fails unexpectedly nothing is taken any more."""
+        try:
+            await self._take(claim, events)
+        except Exception as error:
+            self.fail(error)
+
+    async def _take(self, claim: Claim, events: Sequence[Received]) -> None:
         for start in range(0, len(events), self._max_records):
             if not await self.in_hand.room(claim):
                 return
-            work = Work(claim, events[start : start + self._max_records])
-            self.in_hand.add(work)
-            task = asyncio.create_task(self._process(work))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            piece = events[start : start + self._max_records]
+            work = self.in_hand.add(claim, piece, self._max_records)
+            if work is not None:
+                task = asyncio.create_task(self._process(work))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """See `Taker`."""
@@ -119,11 +131,15 @@ class Pipeline:
 
     async def _process(self, work: Work) -> None:
         """One batch through the rooms."""
-        hub, headers = work.claim.hub, (event.headers for event in work.events)
         try:
-            with self._tracing.process_span(hub, self._group, headers) as span:
+            with contextlib.ExitStack() as stack:
                 # Between two rooms nothing waits, so none overtakes another.
                 async with self._computing:
+                    work.open = False
+                    hub, headers = work.claim.hub, (event.headers for event in work.events)
+                    span = stack.enter_context(
+                        self._tracing.process_span(hub, self._group, headers)
+                    )
                     results = await self._compute(work, span)
                 async with self._publishing:
                     await self._publish(work, results)
@@ -140,13 +156,23 @@ class Pipeline:
         """1 decode, 2 validate, 3 score."""
         if work.claim.closing:
             raise _Dropped
+        began = time.perf_counter()
         with self._tracing.span("score"):
-            results = await asyncio.to_thread(self._handler.compute, work.events, self._clock())
-        span.link(event.traceparent for event in results.events)
+            results = await self._computed(work.events)
+        self._pace = (time.perf_counter() - began) / len(work.events)
+        traces = [event.traceparent for event in results.events]
+        span.link(trace for trace in traces if isinstance(trace, str))
         span.scored(len(results.scored), results.scored.model)
-        codes = {r.rejection.position: r.rejection.code for r in results.rejected}
-        self._limit.look(codes.get(position) for position in range(len(work.events)))
+        rejections = {r.rejection.position: r.rejection.code for r in results.rejected}
+        self._limit.look(rejections, len(work.events))
         return results
+
+    async def _computed(self, events: Sequence[Received]) -> Results:
+        """In a thread, unless it is soon done: to wake one costs more than that."""
+        now = self._clock()
+        if self._pace * len(events) < QUICK_SECONDS:
+            return self._handler.compute(events, now)
+        return await asyncio.to_thread(self._handler.compute, events, now)
 
     async def _publish(self, work: Work, results: Results) -> None:
         if work.claim.closing:
@@ -170,7 +196,7 @@ class Pipeline:
         with self._tracing.send_span(hub, len(messages)) as span:
             if span.headers:
                 messages = [
-                    dataclasses.replace(m, headers=(*m.headers, *span.headers)) for m in messages
+                    Outgoing(m.hub, m.key, m.value, (*m.headers, *span.headers)) for m in messages
                 ]
             await self._writer.write(messages)
 

@@ -106,7 +106,7 @@ class StreamSettings(StorageSettings, ResultSettings):
     )
     max_records: int = Field(500, ge=1, le=100_000, description="Events per batch at most.")
     max_in_flight: int = Field(
-        5_000, ge=1, le=1_000_000, description="Events taken and not yet committed, at most."
+        20_000, ge=1, le=1_000_000, description="Events taken and not yet committed, at most."
     )
     max_event_bytes: int = Field(
         900_000, ge=65_536, le=900_000, description="Larger events become dead letters undecoded."

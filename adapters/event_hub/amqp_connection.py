@@ -1,19 +1,14 @@
 """How to reach an event hub over AMQP 1.0, through azure-eventhub."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
-from azure.core.exceptions import AzureError
 from azure.core.utils import parse_connection_string
 from azure.eventhub import TransportType
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, EventHubProducerClient
-from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-from scoring.errors import BrokerUnavailable, ConfigurationError
+from scoring.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -22,9 +17,10 @@ CONNECT_SECONDS: Final = 60.0
 
 _SESSION_SECONDS: Final = 30.0
 _ROUNDS_PER_SESSION: Final = 3
+# The SDK's own pauses add up to half a minute; whoever uses it tries again anyway.
+_RETRIES: Final[dict[str, Any]] = {"retry_total": 3, "retry_backoff_factor": 0.2}
 _AMQP_PORT: Final = 5671
 _WEBSOCKET_PORT: Final = 443
-_REFUSED: Final = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,10 @@ class AmqpConnection:
         if not self._host():
             raise ConfigurationError(
                 "the Event Hubs connection string or namespace is malformed: no host in it"
+            )
+        if self.connection_string is not None and not _signs_in(self._parts()):
+            raise ConfigurationError(
+                "the Event Hubs connection string is malformed: no shared access key in it"
             )
 
     @property
@@ -136,7 +136,7 @@ class AmqpConnection:
 
     def _options(self) -> dict[str, Any]:
         kind = TransportType.AmqpOverWebsocket if self.websockets else TransportType.Amqp
-        options: dict[str, Any] = {"transport_type": kind, "user_agent": "trilane"}
+        options: dict[str, Any] = {"transport_type": kind, "user_agent": "trilane", **_RETRIES}
         if self.gateway is not None:
             options["custom_endpoint_address"] = self.gateway
         if not self.tls:
@@ -145,7 +145,8 @@ class AmqpConnection:
 
     def _host(self) -> str:
         if self.connection_string is None:
-            return self.namespace if _is_host(self.namespace or "") else ""
+            namespace = self.namespace or ""
+            return namespace if _is_host(namespace) else ""
         endpoint = self._parts().get("endpoint", "")
         return urlsplit(endpoint).netloc if "//" in endpoint else ""
 
@@ -157,51 +158,11 @@ class AmqpConnection:
             return {}
 
 
+def _signs_in(parts: dict[str, str]) -> bool:
+    named = "sharedaccesskeyname" in parts and "sharedaccesskey" in parts
+    return named or "sharedaccesssignature" in parts
+
+
 def _is_host(text: str) -> bool:
     parts = urlsplit(f"//{text}")
     return parts.netloc == text and bool(parts.hostname) and "@" not in text
-
-
-@contextmanager
-def translated(connection: AmqpConnection, connecting: bool = False) -> Iterator[None]:
-    """Turns the client's errors into BrokerUnavailable; while `connecting`, a sign-in that was
-    refused into ConfigurationError.
-    """
-    where = ", ".join(connection.servers)
-    try:
-        yield
-    except (EventHubError, AzureError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        if connecting and is_refused(error):
-            raise ConfigurationError(
-                f"the event hub at {where} refused the sign-in: {in_a_line(error)}"
-            ) from error
-        raise BrokerUnavailable(
-            f"the event hub at {where} did not answer as it should: {in_a_line(error)}"
-        ) from error
-
-
-def is_refused(error: BaseException) -> bool:
-    """Whether the hub knows who signs in and does not let it; trying again will not help.
-
-    An AuthenticationError may also be a gateway that did not answer.
-    """
-    if not isinstance(error, EventHubError):
-        return False
-    if condition(error) == "unauthorized-access":
-        return True
-    # The client raises its own error while it handles the one of its AMQP library.
-    status = getattr(error.__context__, "status_code", None)
-    return isinstance(error, AuthenticationError) and status in _REFUSED
-
-
-def condition(error: BaseException) -> str:
-    """The condition of an AMQP error without its first part: `link:stolen`; empty for others."""
-    found = error.error if isinstance(error, EventHubError) else None
-    return found or ""
-
-
-def in_a_line(error: BaseException) -> str:
-    """A client error: its type and the first line of its text that says more."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith("Error condition:")] or lines
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

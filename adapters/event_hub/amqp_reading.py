@@ -2,33 +2,49 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from typing import Final
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from adapters.event_hub.amqp_connection import AmqpConnection
+from adapters.event_hub.amqp_connection import CONNECT_SECONDS, AmqpConnection
+from adapters.event_hub.amqp_errors import translated
+from adapters.event_hub.amqp_events import received
 from adapters.event_hub.messages import Received
 
-SILENT_SECONDS: Final = 60.0
 _GROUP: Final = "$Default"  # every hub has it
-_AHEAD: Final = 100
+_AHEAD: Final = 320
+"""Events that the SDK fetches ahead of the reader, of all partitions together: up to 300 MB."""
 
 
-async def read_amqp(connection: AmqpConnection, hub: str) -> AsyncGenerator[Received]:
+async def read_amqp(
+    connection: AmqpConnection, hub: str, silent_seconds: float
+) -> AsyncGenerator[Received]:
     """See `read_all`. Where a partition ends is its last sequence number before reading begins.
 
-    One partition after the other, because what is fetched ahead is counted in events and not in
-    bytes. Reads without an epoch: of such readers a consumer group may have five per partition.
+    Reads without an epoch: of such readers a consumer group may have five per partition.
     """
-    async with consumer_client(connection, hub, _GROUP) as client:
-        with translated(hub):
-            lasts = await _lasts(client)
-        for partition, last in lasts.items():
-            async with aclosing(_read_partition(client, hub, partition, last)) as events:
-                async for event in events:
-                    yield received(hub, int(partition), event)
+    with translated(connection):
+        async with AsyncExitStack() as stack:
+            credential = connection.credential()
+            if credential is not None:
+                stack.push_async_callback(credential.close)
+            client = connection.consumer(hub, _GROUP, credential)
+            stack.push_async_callback(client.close)
+            with translated(connection, connecting=True):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    reading = _Reading(hub, await _lasts(client), silent_seconds)
+            if reading.ended:
+                return
+            receiving = reading.begin(client)
+            try:
+                while not reading.ended:
+                    for event in await reading.next():
+                        yield event
+            finally:
+                receiving.cancel()
+                await asyncio.wait({receiving})
 
 
 async def _lasts(client: EventHubConsumerClient) -> dict[str, int]:
@@ -41,39 +57,54 @@ async def _lasts(client: EventHubConsumerClient) -> dict[str, int]:
     return found
 
 
-async def _read_partition(
-    client: EventHubConsumerClient, hub: str, partition: str, last: int
-) -> AsyncGenerator[EventData]:
-    taken: asyncio.Queue[list[EventData] | Exception] = asyncio.Queue(1)
+class _Reading:
+    """The partitions of a hub that were not read to their ends, and what was taken of them."""
 
-    async def take(_: PartitionContext, events: list[EventData]) -> None:
-        await taken.put(events)
+    def __init__(self, hub: str, lasts: dict[str, int], silent_seconds: float) -> None:
+        self._hub = hub
+        self._lasts = lasts
+        self._silent_seconds = silent_seconds
+        self._seen = dict.fromkeys(lasts, -1)
+        self._left = set(lasts)
+        self._taken: asyncio.Queue[tuple[str, list[EventData]] | Exception] = asyncio.Queue(1)
 
-    async def fail(_: PartitionContext | None, error: Exception) -> None:
-        await taken.put(error)
+    @property
+    def ended(self) -> bool:
+        """Whether all of them were."""
+        return not self._left
 
-    receiving = asyncio.create_task(
-        client.receive_batch(
-            take,
-            on_error=fail,
-            partition_id=partition,
-            starting_position="-1",
-            max_batch_size=_AHEAD,
-            prefetch=_AHEAD,
+    def begin(self, client: EventHubConsumerClient) -> "asyncio.Task[None]":
+        """Take events until it is cancelled."""
+        ahead = max(1, _AHEAD // len(self._lasts))
+        return asyncio.create_task(
+            client.receive_batch(
+                self._take,
+                on_error=self._fail,
+                starting_position="-1",
+                max_batch_size=ahead,
+                prefetch=ahead,
+            )
         )
-    )
-    seen = -1
-    try:
-        while seen < last:
-            with translated(hub):
-                async with asyncio.timeout(SILENT_SECONDS):
-                    events = await taken.get()
-                if isinstance(events, Exception):
-                    raise events
-            for event in events:
-                if seen < event.sequence_number <= last:
-                    yield event
-                seen = max(seen, int(event.sequence_number))
-    finally:
-        receiving.cancel()
-        await asyncio.wait({receiving})
+
+    async def _take(self, partition: PartitionContext, events: list[EventData]) -> None:
+        """Waits until what was taken before is read."""
+        if partition.partition_id in self._left:
+            await self._taken.put((partition.partition_id, events))
+
+    async def _fail(self, _: PartitionContext | None, error: Exception) -> None:
+        """The SDK gave up on a partition, or on all."""
+        await self._taken.put(error)
+
+    async def next(self) -> list[Received]:
+        """What comes next; maybe nothing. Raises the SDK's errors, TimeoutError."""
+        async with asyncio.timeout(self._silent_seconds):
+            taken = await self._taken.get()
+        if isinstance(taken, Exception):
+            raise taken
+        name, events = taken
+        seen, last = self._seen[name], self._lasts[name]
+        found = [received(self._hub, int(name), event) for event in events]
+        self._seen[name] = max(seen, *(event.offset for event in found))
+        if self._seen[name] >= last:
+            self._left.discard(name)
+        return [event for event in found if seen < event.offset <= last]

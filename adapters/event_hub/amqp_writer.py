@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-import aiohttp
 from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
-from azure.eventhub.exceptions import EventHubError
 
-from adapters.event_hub.amqp_connection import CONNECT_SECONDS, AmqpConnection, translated
+from adapters.event_hub.amqp_connection import CONNECT_SECONDS, AmqpConnection
+from adapters.event_hub.amqp_errors import CLIENT_ERRORS, translated
 from adapters.event_hub.amqp_events import annotated
 from adapters.event_hub.messages import MAX_REQUEST_BYTES, Outgoing
 from adapters.event_hub.partitioning import place_of_key
@@ -156,6 +155,6 @@ def _too_large(message: Outgoing, limit: int) -> InputError:
 
 
 async def _close(client: EventHubProducerClient) -> None:
-    with suppress(EventHubError, OSError, aiohttp.ClientError, TimeoutError):
+    with suppress(*CLIENT_ERRORS):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await client.close()

@@ -30,6 +30,7 @@ from scoring.errors import BrokerUnavailable, InputError, TrilaneError
 _COMMIT_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 10.0
 _POLL_MS: Final = 50  # FastStream also sleeps this long after an empty poll
+_FETCH_MS: Final = 100  # some brokers do not answer before it although events arrive
 _PATIENCE_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 5.0
 
@@ -144,6 +145,7 @@ class KafkaSource:
             group_id=group,
             max_records=max_records,
             batch_timeout_ms=_POLL_MS,
+            fetch_max_wait_ms=_FETCH_MS,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,

@@ -11,7 +11,6 @@ from adapters.event_hub.kafka_connection import KafkaConnection, translated
 from adapters.event_hub.kafka_sign_in import check_sign_in
 from adapters.event_hub.messages import MAX_REQUEST_BYTES, Outgoing, portions
 from adapters.event_hub.partitioning import place_of_key
-from scoring.errors import InputError
 
 
 class KafkaWriter:
@@ -64,42 +63,42 @@ class KafkaWriter:
         arrived then. Raises InputError, with nothing sent, when one is too large for any request.
         Order is kept per key.
         """
-        for message in messages:
-            if message.size > MAX_REQUEST_BYTES:
-                raise InputError(f"an event for {message.hub} exceeds {MAX_REQUEST_BYTES} bytes")
         with translated(self._connection.bootstrap_servers):
             for portion in portions(messages):
                 await self._write_portion(portion)
 
     async def _write_portion(self, portion: Sequence[Outgoing]) -> None:
-        if self._producer is None:
+        producer = self._producer
+        if producer is None:
             raise RuntimeError("the writer is not connected; use it in `async with`")
         sent: list[asyncio.Future[Any]] = []
         try:
-            for (hub, partition), messages in (await self._by_partition(portion)).items():
-                # One batch of our own is several times as fast as one message after the other.
-                batch = self._producer.create_batch()
-                for m in messages:
-                    batch.append(timestamp=None, key=m.key, value=m.value, headers=list(m.headers))
-                sent.append(await self._producer.send_batch(batch, hub, partition=partition))
+            # A batch of our own is several times as fast as one message after the other.
+            for hub, partition, batch in await self._batches(producer, portion):
+                sent.append(await producer.send_batch(batch, hub, partition=partition))
         finally:
             results = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _by_partition(
-        self, messages: Sequence[Outgoing]
-    ) -> dict[tuple[str, int], list[Outgoing]]:
-        assert self._producer is not None  # noqa: S101 (told apart by the caller)
+    async def _batches(
+        self, producer: AIOKafkaProducer, messages: Sequence[Outgoing]
+    ) -> list[tuple[str, int, Any]]:
+        """One record batch for each partition, with its messages in their order."""
         partitions = {
-            hub: sorted(await self._producer.partitions_for(hub))
-            for hub in {m.hub for m in messages}
+            hub: sorted(await producer.partitions_for(hub)) for hub in {m.hub for m in messages}
         }
-        found: dict[tuple[str, int], list[Outgoing]] = {}
+        batches: dict[tuple[str, int], Any] = {}
         for m in messages:
             known = partitions[m.hub]
-            self._turn += m.key is None
-            place = self._turn % len(known) if m.key is None else place_of_key(m.key, len(known))
-            found.setdefault((m.hub, known[place]), []).append(m)
-        return found
+            if m.key is None:
+                self._turn += 1
+                place = self._turn % len(known)
+            else:
+                place = place_of_key(m.key, len(known))
+            batch = batches.get((m.hub, place))
+            if batch is None:
+                batch = batches[m.hub, place] = producer.create_batch()
+            batch.append(timestamp=None, key=m.key, value=m.value, headers=list(m.headers))
+        return [(hub, partitions[hub][place], batch) for (hub, place), batch in batches.items()]

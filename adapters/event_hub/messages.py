@@ -1,8 +1,11 @@
 """Events as a hub gives and takes them, whichever protocol carries them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
+
+from scoring.errors import InputError
 
 Headers = tuple[tuple[str, bytes], ...]
 """Kafka's record headers, or AMQP's application properties with their values as bytes. AMQP's
@@ -16,8 +19,7 @@ _PORTION_BYTES: Final = 950_000
 _MESSAGE_OVERHEAD_BYTES: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """One event as the hub gave it; nothing of it was decoded.
 
     `offset` grows within a partition: Kafka's offset, AMQP's sequence number. `timestamp_ms` is
@@ -38,8 +40,7 @@ class Received:
         return len(self.value or b"") + len(self.key or b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One event to publish; events with the same key keep their order."""
 
     hub: str
@@ -50,20 +51,28 @@ class Outgoing:
     @property
     def size(self) -> int:
         """An upper bound of its size in a request, in bytes."""
-        sizes = (len(name) + len(value) for name, value in self.headers)
-        return len(self.value) + len(self.key or b"") + sum(sizes) + _MESSAGE_OVERHEAD_BYTES
+        size = len(self.value) + len(self.key or b"") + _MESSAGE_OVERHEAD_BYTES
+        for name, value in self.headers:
+            size += len(name) + len(value)
+        return size
 
 
 def portions(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
     """What may be in flight together: a request may hold a batch for every partition, and Event
     Hubs closes the connection when a request is larger than about 1 MB.
+
+    Raises InputError, before anything is given, when one message is larger than any request.
     """
-    start, size = 0, 0
-    for position, message in enumerate(messages):
-        if position > start and size + message.size > _PORTION_BYTES:
+    sizes = [message.size for message in messages]
+    for message, size in zip(messages, sizes, strict=True):
+        if size > MAX_REQUEST_BYTES:
+            raise InputError(f"an event for {message.hub} exceeds {MAX_REQUEST_BYTES} bytes")
+    start, total = 0, 0
+    for position, size in enumerate(sizes):
+        if position > start and total + size > _PORTION_BYTES:
             yield messages[start:position]
-            start, size = position, 0
-        size += message.size
+            start, total = position, 0
+        total += size
     if start < len(messages):
         yield messages[start:]
 

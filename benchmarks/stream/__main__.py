@@ -1,17 +1,19 @@
 """Everything that is claimed of the stream worker's speed and survival, in one run.
 
     python -m benchmarks.stream [SECTION ...] [--broker kafka|tansu] [--events N] [--kills N]
-        [--seconds N] [--rounds N] [--seed N] [--bundle DIRECTORY]
+        [--seconds N] [--rounds N] [--seed N] [--bundle DIRECTORY] [--keep]
 
 All sections by default. Prints a table per section on stdout, progress on stderr. Exits with 1 when
 a bar is missed, with 2 when something cannot be measured.
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Final
 
 from benchmarks.measure import versions
@@ -59,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_bundle(options.bundle)
         print(f"{versions(PACKAGES)}, {version(options.broker)}\n", flush=True)
         CACHE.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=CACHE, prefix="run-") as scratch:
-            bench = _bench(options, Path(scratch).absolute())
+        with _scratch(options.keep) as scratch:
+            bench = _bench(options, scratch)
             count = sum(_print_section(name, bench) for name in options.sections or SECTIONS)
     except BenchError as error:
         print(f"benchmarks.stream: {error}", file=sys.stderr)
@@ -82,11 +84,24 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="Rounds of the throughput section.")
     parser.add_argument("--seed", type=int, default=7, help="Of random moments and poison.")
     parser.add_argument("--bundle", type=Path, default=BUNDLE, help="Bundle of the model.")
+    parser.add_argument("--keep", action="store_true", help="Keep logs and data of the run.")
     options = parser.parse_args(argv)
     for name in options.sections:
         if name not in SECTIONS:
             parser.error(f"there is no section {name}")
     return options
+
+
+@contextmanager
+def _scratch(keep: bool) -> Iterator[Path]:
+    path = Path(mkdtemp(dir=CACHE, prefix="run-")).absolute()
+    try:
+        yield path
+    finally:
+        if keep:
+            say(f"what the processes said and wrote is in {path}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _bench(options: argparse.Namespace, scratch: Path) -> Bench:

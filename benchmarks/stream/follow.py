@@ -165,9 +165,11 @@ async def _over_amqp(
             if await progress.done(now):
                 return
     finally:
+        for task in reading:  # closing waits half a minute for readers that still read
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
         for _, client in clients:
             await client.close()
-        await asyncio.gather(*reading, return_exceptions=True)
 
 
 _DECODER: Final = msgspec.json.Decoder()

@@ -27,27 +27,28 @@ def main() -> None:
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=PublishPlan)
     began = time.monotonic()
     asyncio.run(_over_amqp(plan) if plan.transport == "amqp" else _over_kafka(plan))
-    report = PublishReport(plan.events.count, time.monotonic() - began)
+    report = PublishReport(len(plan.numbers), time.monotonic() - began)
     sys.stdout.buffer.write(msgspec.json.encode(report))
 
 
 class _Pace:
     """How many events are due; all of them without a rate."""
 
-    def __init__(self, count: int, rate: float | None) -> None:
-        self._count = count
-        self._rate = rate
+    def __init__(self, plan: PublishPlan) -> None:
+        self._numbers = plan.numbers
+        self._rate = plan.rate
         self._began = time.monotonic()
 
     async def until_due(self, number: int) -> int:
         """Wait until event `number` is due; the number before which events are due by then."""
         if self._rate is None:
-            return self._count
-        wait = self._began + (number + 1) / self._rate - time.monotonic()
+            return self._numbers.stop
+        place = number - self._numbers.start
+        wait = self._began + (place + 1) / self._rate - time.monotonic()
         if wait > 0:
             await asyncio.sleep(max(wait, TICK_SECONDS))
         due = int((time.monotonic() - self._began) * self._rate)
-        return min(self._count, max(due, number + 1))
+        return min(self._numbers.stop, self._numbers.start + max(due, place + 1))
 
 
 async def _over_kafka(plan: PublishPlan) -> None:
@@ -65,11 +66,11 @@ async def _over_kafka(plan: PublishPlan) -> None:
         max_batch_size=200_000,
     )
     await producer.start()
-    pace = _Pace(plan.events.count, plan.rate)
+    pace = _Pace(plan)
     waiting: set[asyncio.Future[object]] = set()
-    number = 0
+    number = plan.numbers.start
     try:
-        while number < plan.events.count:
+        while number < plan.numbers.stop:
             due = await pace.until_due(number)
             for number in range(number, min(due, number + PORTION)):  # noqa: B020
                 waiting.add(
@@ -98,13 +99,13 @@ async def _over_amqp(plan: PublishPlan) -> None:
     from benchmarks.stream.events import EventMaker
 
     maker = EventMaker(plan.events)
-    pace = _Pace(plan.events.count, plan.rate)
+    pace = _Pace(plan)
     client = EventHubProducerClient.from_connection_string(
         plan.address, eventhub_name=plan.hub, retry_total=0
     )
     async with client:
-        number = 0
-        while number < plan.events.count:
+        number = plan.numbers.start
+        while number < plan.numbers.stop:
             end = min(await pace.until_due(number), number + PORTION)
             parts: dict[int, list[bytes]] = {}
             for n in range(number, end):

@@ -25,6 +25,13 @@ class PublishPlan(msgspec.Struct, frozen=True):
     partitions: int
     events: EventPlan
     rate: float | None = None
+    first: int = 0
+    end: int | None = None
+
+    @property
+    def numbers(self) -> range:
+        """Which of the events: all, or those from `first` on and before `end`."""
+        return range(self.first, self.events.count if self.end is None else self.end)
 
 
 class PublishReport(msgspec.Struct, frozen=True):

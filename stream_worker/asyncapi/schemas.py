@@ -92,6 +92,9 @@ def _answer(model: ModelDescription, kind: str, data: str, about_time: str) -> P
 
 def _score(model: ModelBundle, reasons: int) -> Piece:
     added = _common(model, TEXT)
+    added["causationtime"] = _told(
+        _TIME, "When the event happened: its `time`, or when the hub received it."
+    )
     names = PredictionRows(model, tuple(added)).names
     record_id = _told(TEXT, "The event's `subject`.")
     members = dict(zip(names, [record_id, *output_schemas(model).values()], strict=True))

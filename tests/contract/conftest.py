@@ -110,5 +110,6 @@ def kafka_secure(kafka_server: KafkaServer) -> Iterator[Namespace]:
 @pytest.fixture(scope="session")
 def amqp() -> Iterator[Namespace]:
     """The stand-in for Event Hubs, with checkpoints in Azurite."""
+    assert AZURITE in os.environ, "make test-integration runs Azurite and names it"
     with amqp_namespace(os.environ[AZURITE]) as found:
         yield found

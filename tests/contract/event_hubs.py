@@ -93,6 +93,7 @@ class Collector:
         self.history = [] if history is None else history
         """Who was given which partition, and who released it, in order."""
         self._name = name
+        self._taking: set[Claim] = set()
         self._closed: set[int] = set()
         self._opened = asyncio.Event()
 
@@ -114,7 +115,9 @@ class Collector:
 
     async def take(self, claim: Claim, events: Sequence[Received]) -> None:
         """See `Taker`."""
-        assert events
+        if not events or claim in self._taking:
+            self.failure = TrilaneError(f"{len(events)} events while others are being taken")
+        self._taking.add(claim)
         while claim.partition in self._closed and not claim.closing:
             opened = asyncio.ensure_future(self._opened.wait())
             await asyncio.wait({opened}, timeout=0.05)
@@ -122,6 +125,7 @@ class Collector:
         if not claim.closing:
             assert claim in self.claims
             self.taken[claim] += events
+        self._taking.discard(claim)
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """See `Taker`."""

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import jwt
 import pytest
-import pytest_asyncio
 from azure.core.credentials import AccessToken
 from azure.eventhub import EventData, TransportType
 from azure.eventhub.aio import EventHubProducerClient, PartitionContext
@@ -28,21 +27,22 @@ from azure.storage.blob.aio import ContainerClient
 
 from tests.support.amqp_hub.frames import AmqpError
 from tests.support.amqp_hub.hubs import Partition
+from tests.support.amqp_hub.journal import Journal
+from tests.support.amqp_hub.links import GivingLink
 from tests.support.amqp_hub.process import AmqpHub, HubOptions
-from tests.support.amqp_hub.sdk import consumer, receive, send, sending, stop
+from tests.support.amqp_hub.sdk import consumer, hang_up, receive, send, sending, stop
 from tests.support.amqp_hub.selector import FILTER, first_index
 from tests.support.amqp_hub.tokens import JWT_AUDIENCE
+from tests.support.amqp_hub.values import Described
 from tests.support.processes import until
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
     # the SDK leaves the socket of a broken connection to the garbage collector
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning"),
 ]
 
 SECRET = "a secret of thirty-two bytes or more"
-Closing = set["asyncio.Task[None]"]
 LARGE = bytes(range(256)) * 4000
 
 
@@ -61,14 +61,6 @@ def wide_hub() -> Iterator[AmqpHub]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def closing() -> AsyncIterator[Closing]:
-    """Receivers that close while other tests run."""
-    tasks: Closing = set()
-    yield tasks
-    await asyncio.gather(*tasks)
-
-
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     yield
@@ -85,13 +77,17 @@ async def test_a_hub_says_what_it_is_and_what_its_partitions_hold(wide_hub: Amqp
     before = datetime.now(UTC).replace(microsecond=0)
     async with sending(wide_hub, "facts", retry_total=0) as client:
         await send(client, ["a", "b"], partition_id="2")
-        properties, empty, written = await asyncio.gather(
+
+        async def missing() -> None:
+            with pytest.raises(ConnectError, match="404"):
+                await client.get_partition_properties("7")
+
+        properties, empty, written, _ = await asyncio.gather(
             client.get_eventhub_properties(),
             client.get_partition_properties("1"),
             client.get_partition_properties("2"),
+            missing(),
         )
-        with pytest.raises(ConnectError, match="404"):
-            await client.get_partition_properties("7")
     assert properties["eventhub_name"] == "facts"
     assert properties["partition_ids"] == ["0", "1", "2", "3"]
     assert (empty["last_enqueued_sequence_number"], empty["last_enqueued_offset"]) == (-1, "-1")
@@ -101,43 +97,33 @@ async def test_a_hub_says_what_it_is_and_what_its_partitions_hold(wide_hub: Amqp
     assert before <= written["last_enqueued_time_utc"] <= datetime.now(UTC)
 
 
-async def test_events_keep_all_their_sections_over_both_transports(
-    hub: AmqpHub, closing: Closing
-) -> None:
+async def test_events_keep_all_their_sections_over_both_transports(hub: AmqpHub) -> None:
     """Alone and in a batch, a small one and a megabyte, which is split over frames both ways."""
     web = {
         "transport_type": TransportType.AmqpOverWebsocket,
         "custom_endpoint_address": hub.websocket_endpoint,
     }
-    await asyncio.gather(
-        events_keep_all(hub, closing, "tcp", {}), events_keep_all(hub, closing, "web", web)
-    )
+    await asyncio.gather(events_keep_all(hub, "tcp", {}), events_keep_all(hub, "web", web))
 
 
-async def events_keep_all(
-    hub: AmqpHub, closing: Closing, name: str, options: dict[str, Any]
-) -> None:
+async def events_keep_all(hub: AmqpHub, name: str, options: dict[str, Any]) -> None:
     """The test above, of one transport."""
     async with sending(hub, name, **options) as client:
-        await client.send_event(full_event(b"\x00\xff"), partition_id="0")
+        await client.send_event(full_event(b"\x00\xff"))
         batch = await client.create_batch(partition_key="key")
         assert batch.max_size_in_bytes == 1 << 20
         batch.add(full_event(b"\x00\xff"))
         await client.send_batch(batch)
-        await client.send_batch([full_event(b"\x00\xff"), full_event(LARGE)], partition_id="0")
-    received = await receive(
-        consumer(hub, name, **options), 4, track_last_enqueued_event_properties=True, prefetch=2
-    )
+        await client.send_batch([full_event(b"\x00\xff"), full_event(LARGE)])
+    metric = {"track_last_enqueued_event_properties": True}
+    received = await receive(consumer(hub, name, **options), 4, prefetch=2, **metric)
     wanted = {b"text": "é".encode(), b"n": 7, b"half": 0.5, b"yes": True, b"raw": b"\x01"}
     for event in received:
         assert event.properties == wanted
         assert event.content_type == "application/cloudevents+json; charset=UTF-8"
         assert (event.message_id, event.correlation_id) == ("id-1", "id-0")
-    assert sorted((whole(event) for event in received), key=len) == [
-        *[b"\x00\xff"] * 3,
-        LARGE,
-    ]
-    assert sorted(event.partition_key or b"" for event in received) == [b"", b"", b"", b"key"]
+    assert [whole(event) for event in received] == [*[b"\x00\xff"] * 3, LARGE]
+    assert [event.partition_key for event in received] == [None, b"key", None, None]
 
 
 def whole(event: EventData) -> bytes:
@@ -169,10 +155,10 @@ async def test_a_key_has_one_partition_and_others_are_spread(wide_hub: AmqpHub) 
 async def test_a_receiver_begins_where_it_is_told(hub: AmqpHub) -> None:
     """After or at an offset, a number or a time, at the first event, or at those yet to come."""
     async with sending(hub, "places") as client:
-        await send(client, ["a", "b"], partition_id="0")
+        await send(client, ["a", "b"])
         second = await client.get_partition_properties("0")
         await asyncio.sleep(0.01)
-        await send(client, ["c", "d"], partition_id="0")
+        await send(client, ["c", "d"])
         places: list[tuple[Any, bool, str]] = [
             ("-1", False, "abcd"),
             (second["last_enqueued_offset"], False, "cd"),
@@ -188,7 +174,6 @@ async def test_a_receiver_begins_where_it_is_told(hub: AmqpHub) -> None:
                 receive(
                     consumer(hub, "places", consumer_group=f"group-{number}"),
                     lambda events: bodies(events)[-1:] == ["z"],
-                    partition_id="0",
                     starting_position=place,
                     starting_position_inclusive=inclusive,
                 )
@@ -196,7 +181,7 @@ async def test_a_receiver_begins_where_it_is_told(hub: AmqpHub) -> None:
             for number, (place, inclusive, _) in enumerate(places)
         ]
         await asyncio.to_thread(until, lambda: hub.receivers("places")[0] == len(places))
-        await send(client, ["z"], partition_id="0")
+        await send(client, ["z"])
         received = await asyncio.gather(*receiving)
     assert ["".join(bodies(events)) for events in received] == [f"{p}z" for _, _, p in places]
 
@@ -274,34 +259,35 @@ async def test_a_receiver_with_an_epoch_takes_the_partition_over(hub: AmqpHub) -
 
     async def ignore(_: PartitionContext, batch: list[EventData]) -> None: ...
 
-    epoch: dict[str, Any] = {"partition_id": "0", "owner_level": 1}
-    receiving = asyncio.create_task(first.receive_batch(ignore, on_error=fail, **epoch))
+    async with sending(hub, "epochs") as client:
+        await send(client, ["a"])
+    receiving = asyncio.create_task(first.receive_batch(ignore, on_error=fail, owner_level=1))
     await asyncio.to_thread(until, lambda: hub.receivers("epochs")[0] == 1)
-    until_received = asyncio.create_task(receive(newer, 1, **epoch))
-    error = await lost
-    assert isinstance(error, ConnectionLostError)
-    assert "amqp:link:stolen" in str(error)
-    lower: list[dict[str, Any]] = [{}, {"owner_level": 0}]
-    refused = await asyncio.gather(
-        *(receive(consumer(hub, "epochs"), 1, partition_id="0", **options) for options in lower),
+    received, *refused = await asyncio.gather(
+        receive(newer, 1, owner_level=1),
+        receive(consumer(hub, "epochs"), 1),
+        receive(consumer(hub, "epochs"), 1, owner_level=0),
         return_exceptions=True,
     )
-    assert ["amqp:link:stolen" in str(error) for error in refused] == [True, True]
-    async with sending(hub, "epochs") as client:
-        await send(client, ["a"], partition_id="0")
-    assert bodies(await until_received) == ["a"]
-    await stop(receiving)
-    await first.close()
+    for error in (await asyncio.wait_for(lost, 20), *refused):
+        assert isinstance(error, ConnectionLostError)
+        assert "amqp:link:stolen" in str(error)
+    assert isinstance(received, list)
+    assert bodies(received) == ["a"]
+    await hang_up(receiving)
 
 
 async def test_a_silent_sender_is_closed_and_a_waiting_receiver_is_not() -> None:
     """The receiver keeps its connection alive; the sender connects again when it has something."""
     with AmqpHub.start(["h"], 1, options=HubOptions(idle_seconds=0.5)) as hub:
         receiving = asyncio.create_task(receive(consumer(hub, "h"), 2))
+        await asyncio.to_thread(until, lambda: hub.receivers("h") == [1])
         async with sending(hub, "h") as client:
             await send(client, ["a"])
-            await asyncio.sleep(1.1)
-            assert hub.receivers("h") == [1]
+            assert hub.connections() == 2
+            await asyncio.to_thread(until, lambda: hub.connections() == 1)
+            await asyncio.sleep(0.7)
+            assert (hub.connections(), hub.receivers("h")) == (1, [1])
             await send(client, ["b"])
         assert bodies(await receiving) == ["a", "b"]
 
@@ -314,7 +300,10 @@ async def test_what_was_acknowledged_outlives_connections_and_the_process(tmp_pa
     with AmqpHub.start(["h"], 1, directory=tmp_path) as hub:
         sent: list[str] = []
         receiving = asyncio.create_task(
-            receive(consumer(hub, "h", **patient), lambda events: bodies(events)[-1:] == ["end"])
+            receive(
+                consumer(hub, "h", **patient),
+                lambda events: bodies(events)[-1:] == ["end"],
+            )
         )
         async with sending(hub, "h", **patient) as client:
             for number in range(100):
@@ -352,8 +341,7 @@ class Member:
 
     async def leave(self) -> None:
         """Give the partitions back."""
-        await stop(self._receiving)
-        await self._client.close()
+        await stop(self._client, self._receiving)
 
     async def _take(self, context: PartitionContext, batch: list[EventData]) -> None:
         self.received += bodies(batch)
@@ -413,3 +401,60 @@ async def test_consumers_share_partitions_and_go_on_where_others_stopped() -> No
             await asyncio.gather(first.leave(), third.leave())
     repeated = sum(len(member.received) for member in members) - len(sent)
     assert 0 <= repeated <= 200
+
+
+def test_a_torn_entry_is_cut(tmp_path: Path) -> None:
+    """What a dying process had half written is gone, and what comes next is readable."""
+    path = tmp_path / "h" / "0.journal"
+    first = Journal(path)
+    first.append(b"whole")
+    first.append(b"torn")
+    first.close()
+    path.write_bytes(path.read_bytes()[:-1])
+    second = Journal(path)
+    assert second.bodies == [b"whole"]
+    second.append(b"next")
+    second.close()
+    third = Journal(path)
+    assert third.bodies == [b"whole", b"next"]
+    third.close()
+
+
+class Frames:
+    """A link's `Wire` that counts."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.states: list[tuple[int, int, bool]] = []
+
+    def flow(self, handle: int, delivery_count: int, credit: int, *, drain: bool = False) -> None:
+        """A state that was told."""
+        assert handle == 1
+        self.states.append((delivery_count, credit, drain))
+
+    def settle(self, delivery_id: int, state: Described) -> None:
+        """Nothing is taken here."""
+
+    def transfer(self, handle: int, payload: bytes) -> None:
+        """A message that was sent."""
+        assert handle == 1
+        self.payloads.append(payload)
+
+    def has_room(self) -> bool:
+        """Always."""
+        return True
+
+
+def test_a_receiver_gets_no_more_than_its_credit() -> None:
+    """Credit counts from what the peer has seen; a peer that drains gives the rest back."""
+    wire, numbers = Frames(), iter(range(7))
+    link = GivingLink(wire, 1, lambda: str(n).encode() if (n := next(numbers, None)) else None)
+    next(numbers)
+    link.flow([None] * 5 + [0, 3, None, False, False])
+    link.pump()
+    assert wire.payloads == [b"1", b"2", b"3"]
+    link.flow([None] * 5 + [2, 2, None, False, False])  # sent before the peer saw the third
+    assert wire.payloads == [b"1", b"2", b"3", b"4"]
+    link.flow([None] * 5 + [4, 10, None, True, False])
+    assert wire.payloads[4:] == [b"5", b"6"]
+    assert wire.states == [(14, 0, True)]

@@ -143,7 +143,12 @@ async def test_the_secure_listener_takes_a_connection_string(
 @pytest.mark.kafka
 @pytest.mark.parametrize(
     "wrong",
-    [{"aud": "https://elsewhere"}, {"iss": "https://elsewhere"}, {"exp": 1}, {"signed_with": "k"}],
+    [
+        {"aud": "https://elsewhere"},
+        {"iss": "https://elsewhere"},
+        {"iat": 1, "nbf": 1, "exp": 2},
+        {"signed_with": "k"},
+    ],
     ids=["audience", "issuer", "age", "signature"],
 )
 async def test_the_secure_listener_takes_a_token(

@@ -6,128 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset as ds
 import pytest
 
 from adapters.event_hub.messages import Headers
-from local_stack.broker import free_port, run_broker
-from scoring.identifiers import derived_id
+from local_stack.broker import free_port
 from scoring.manifest import read_manifest
+from tests.integration.conftest import StartWorker
 from tests.support.broker import SOURCE, HubReader, event, produce
 from tests.support.toy import EXAMPLE, expected_score, make_bundle, records
-
-HUBS = ("events", "scores", "dead")
-ROOT = Path(__file__).parents[2]
+from tests.support.worker_process import ROOT
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy bundle."""
-    return make_bundle(tmp_path_factory.mktemp("bundle"), reference=0)
-
-
-@pytest.fixture
-def broker() -> Iterator[str]:
-    """A broker of its own for each test, with four partitions per hub."""
-    with run_broker(HUBS, 4) as address:
-        yield address
-
-
-class WorkerProcess:
-    """`python -m stream_worker` with its log and its probe port."""
-
-    def __init__(self, address: str, bundle: Path, directory: Path, **settings: str) -> None:
-        self.storage = directory / "storage"
-        self.log = directory / "worker.log"
-        self.port = free_port()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TRILANE_")} | {
-            "TRILANE_BUNDLE": str(bundle),
-            "TRILANE_BOOTSTRAP_SERVERS": address,
-            "TRILANE_STORAGE_URL": self.storage.as_uri(),
-            "TRILANE_EVENTS_HUB": "events",
-            "TRILANE_SCORES_HUB": "scores",
-            "TRILANE_DEAD_LETTERS_HUB": "dead",
-            "TRILANE_SESSION_TIMEOUT_SECONDS": "2",
-            "TRILANE_PROBE_PORT": str(self.port),
-            "PYTHONPATH": str(ROOT),
-            **settings,
-        }
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream_worker"],
-                env=environment, cwd=directory, stderr=log, stdout=log,
-            )  # fmt: skip
-
-    def probe(self, path: str) -> tuple[int, str]:
-        """Status and body of a probe; status 0 while nothing listens."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, ""
-        except OSError:
-            return 0, ""
-
-    def metric(self, name: str, outcome: str | None = None) -> float:
-        """A sample of /metrics, zero where there is none."""
-        wanted = f'outcome="{outcome}"' if outcome else ""
-        for line in self.probe("/metrics")[1].splitlines():
-            if line.startswith(name + "{") and wanted in line:
-                return float(line.rpartition(" ")[2])
-        return 0.0
-
-    async def wait_until_ready(self) -> None:
-        """Wait for the first assignment."""
-        await self.wait_until(lambda: self.probe("/readyz")[0] == 200)
-
-    async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; fails the test when the process ends first, or after 20 s."""
-
-        def wait() -> None:
-            deadline = time.monotonic() + 20
-            while not condition():
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline, self.log.read_text()
-                time.sleep(0.01)
-
-        await asyncio.to_thread(wait)
-
-    async def exit_code(self, by: signal.Signals | None = None) -> int:
-        """The exit code, after a signal if any."""
-        if by is not None:
-            self.process.send_signal(by)
-        return await asyncio.to_thread(self.process.wait, 20)
-
-    def entries(self) -> list[dict[str, Any]]:
-        """The inference log."""
-        root = self.storage / "inference-log"
-        rows: list[dict[str, Any]] = ds.dataset(root, partitioning="hive").to_table().to_pylist()
-        return rows
-
-
-@pytest.fixture
-def start(broker: str, bundle: Path, tmp_path: Path) -> Iterator[Any]:
-    """Starts workers on this test's broker; ends those that are left."""
-    workers: list[WorkerProcess] = []
-
-    def make(**settings: str) -> WorkerProcess:
-        workers.append(WorkerProcess(broker, bundle, tmp_path, **settings))
-        return workers[-1]
-
-    yield make
-    for worker in workers:
-        worker.process.kill()
-        worker.process.wait()
-
-
-async def test_every_event_is_scored_logged_and_in_order(broker: str, start: Any) -> None:
+async def test_every_event_is_scored_logged_and_in_order(broker: str, start: StartWorker) -> None:
     """2,000 events on four partitions: as many scores and log entries, order kept by key, probes
     and metrics tell so, and SIGTERM ends the worker with 0.
     """
@@ -152,7 +45,7 @@ async def test_every_event_is_scored_logged_and_in_order(broker: str, start: Any
     # The counters follow the commit, which follows the scores.
     await worker.wait_until(lambda: worker.metric("trilane_records_total", "scored") == 2000)
     assert worker.metric("trilane_inference_log_entries_total", "written") == 2000
-    assert worker.metric("trilane_consumer_lag_records") == 0
+    await worker.wait_until(lambda: worker.samples("trilane_consumer_lag_records") == [0.0] * 4)
     assert worker.probe("/livez")[0] == 200
     assert await worker.exit_code(signal.SIGTERM) == 0
     log = worker.entries()
@@ -186,7 +79,9 @@ POISON: dict[str, tuple[bytes | None, Headers, str]] = {
 }
 
 
-async def test_poison_lands_in_dead_letters_and_the_rest_is_scored(broker: str, start: Any) -> None:
+async def test_poison_lands_in_dead_letters_and_the_rest_is_scored(
+    broker: str, start: StartWorker
+) -> None:
     """One dead letter per poisonous event with its code; every good event around them is scored,
     binary mode with headers that are no text included; together they are what was received.
     """
@@ -218,67 +113,6 @@ async def test_poison_lands_in_dead_letters_and_the_rest_is_scored(broker: str, 
     assert sorted(filter(None, outcomes)) == sorted(codes.values())
 
 
-async def test_killing_the_worker_loses_nothing(broker: str, bundle: Path, start: Any) -> None:
-    """SIGKILL in the middle: every event still ends as one distinct score and one distinct
-    log entry, and whatever was published twice has equal ids.
-    """
-    rows = records(3000)
-    await produce(
-        broker, "events", [(f"e{i}", event(f"e{i}", row), ()) for i, row in enumerate(rows)]
-    )
-    killed = start(TRILANE_MAX_RECORDS="50")
-    await killed.wait_until(lambda: killed.metric("trilane_records_total", "scored") >= 200)
-    await killed.exit_code(signal.SIGKILL)
-    worker = start(TRILANE_MAX_RECORDS="50")
-    reader = HubReader(broker, "scores", "dead")
-    await reader.read(3000, distinct=True)
-    assert 0 < worker.metric("trilane_records_total", "scored") <= 2800
-    assert await worker.exit_code(signal.SIGTERM) == 0
-    digest = read_manifest(bundle).digest
-    expected = {derived_id(SOURCE, f"e{i}", digest) for i in range(3000)}
-    assert {e["id"] for e in reader.events["scores"]} == expected
-    assert reader.events["dead"] == []
-    logged = {e["entry_id"] for e in worker.entries()}
-    assert logged == {derived_id("stream", SOURCE, f"e{i}", digest) for i in range(3000)}
-
-
-async def test_two_workers_share_the_partitions(broker: str, start: Any) -> None:
-    """A second worker takes over a part, and then what a stopped one leaves: nothing is skipped,
-    and what was committed is not repeated.
-    """
-    first, second = start(), start()
-    await first.wait_until_ready()
-    await second.wait_until_ready()
-    values = [(f"e{i}", event(f"e{i}", row), ()) for i, row in enumerate(records(1000))]
-    await produce(broker, "events", values[:500])
-    reader = HubReader(broker, "scores", "dead")
-    await reader.read(500)
-    assert await first.exit_code(signal.SIGTERM) == 0
-    await produce(broker, "events", values[500:])
-    reader = HubReader(broker, "scores", "dead")
-    await reader.read(1000)
-    assert sorted(e["subject"] for e in reader.events["scores"]) == sorted(k for k, _, _ in values)
-    assert await second.exit_code(signal.SIGTERM) == 0
-
-
-async def test_a_storage_that_fails_ends_the_worker_with_75(
-    broker: str, start: Any, tmp_path: Path
-) -> None:
-    """Nothing is committed while the log cannot be written; the next worker gets the events."""
-    (tmp_path / "storage").write_text("a file where the directory should be")
-    await produce(broker, "events", [("e", event("e", EXAMPLE), ())])
-    failing = start(TRILANE_DELIVERY_ATTEMPTS="2")
-    assert await failing.exit_code() == 75
-    assert "try again" in failing.log.read_text()
-    (tmp_path / "storage").unlink()
-    worker = start()
-    reader = HubReader(broker, "scores")
-    await reader.read(3)  # two attempts and the one that succeeds
-    assert len({e["id"] for e in reader.events["scores"]}) == 1
-    assert await worker.exit_code(signal.SIGTERM) == 0
-    assert [e["record_id"] for e in worker.entries()] == ["e"]
-
-
 UNREADABLE = """
 import asyncio, sys
 from tests.support.broker import produce
@@ -291,7 +125,9 @@ asyncio.run(produce(sys.argv[1], "events", [("e", b"{}", ((Name("x"), b""),))]))
 """
 
 
-async def test_an_event_that_cannot_be_fetched_stops_the_worker(broker: str, start: Any) -> None:
+async def test_an_event_that_cannot_be_fetched_stops_the_worker(
+    broker: str, start: StartWorker
+) -> None:
     """The client cannot even hand it over, so it can be no dead letter: the worker exits 1 and says
     so, instead of fetching on past events it never saw.
     """
@@ -304,7 +140,7 @@ async def test_an_event_that_cannot_be_fetched_stops_the_worker(broker: str, sta
     assert "events of events cannot be fetched: UnicodeDecodeError" in worker.log.read_text()
 
 
-async def test_an_altered_bundle_is_refused(start: Any, tmp_path: Path) -> None:
+async def test_an_altered_bundle_is_refused(start: StartWorker, tmp_path: Path) -> None:
     """One flipped byte: exit code 1 and a text that names the file; no broker is needed for it."""
     altered = make_bundle(tmp_path / "altered", reference=0)
     raw = bytearray((altered / "model.onnx").read_bytes())
@@ -315,14 +151,14 @@ async def test_an_altered_bundle_is_refused(start: Any, tmp_path: Path) -> None:
     assert "model.onnx does not match its digest" in worker.log.read_text()
 
 
-async def test_a_model_without_reasons_is_refused(start: Any) -> None:
+async def test_a_model_without_reasons_is_refused(start: StartWorker) -> None:
     """Asked for reasons, the worker exits 1 and says why; no broker is needed for it."""
     worker = start(TRILANE_REASONS="3", TRILANE_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
     assert await worker.exit_code() == 1
     assert "model toy gives no reasons: the toy gives none" in worker.log.read_text()
 
 
-async def test_the_worker_says_which_model_it_runs(start: Any, bundle: Path) -> None:
+async def test_the_worker_says_which_model_it_runs(start: StartWorker, bundle: Path) -> None:
     """In its first log line, and to whoever asks at /model on the side port."""
     worker = start()
     await worker.wait_until_ready()
@@ -336,7 +172,7 @@ async def test_the_worker_says_which_model_it_runs(start: Any, bundle: Path) -> 
     assert told == ["toy", "7", None, digest, "onnx", 0]
 
 
-async def test_no_broker_is_transient(start: Any) -> None:
+async def test_no_broker_is_transient(start: StartWorker) -> None:
     """Exit code 75 when the event hub cannot be reached."""
     worker = start(TRILANE_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
     assert await worker.exit_code() == 75
@@ -344,7 +180,7 @@ async def test_no_broker_is_transient(start: Any) -> None:
 
 
 async def test_published_records_come_out_scored(
-    broker: str, start: Any, bundle: Path, tmp_path: Path
+    broker: str, start: StartWorker, bundle: Path, tmp_path: Path
 ) -> None:
     """`trilane publish` makes the events that the worker scores: typed cells, keyed by record id,
     with ids that a rerun repeats; a record that does not fit lands in dead letters.

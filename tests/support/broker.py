@@ -12,6 +12,7 @@ from adapters.event_hub.messages import Headers, Outgoing, Received
 from scoring.errors import StorageUnavailable
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
+from stream_worker.cloudevents import Event
 from stream_worker.handler import Handler
 
 SOURCE = "urn:test"
@@ -30,6 +31,11 @@ def event(event_id: str, data: Any, subject: str | None = None, **attributes: An
         "data": data,
     } | attributes
     return json.dumps({k: v for k, v in envelope.items() if v is not None}).encode()
+
+
+def attributes(decoded: Event) -> dict[str, Any]:
+    """Everything of a decoded event but its data."""
+    return {name: getattr(decoded, name) for name in Event.__struct_fields__ if name != "data"}
 
 
 def received(

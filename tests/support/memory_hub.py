@@ -35,15 +35,7 @@ class MemoryHub:
         number = turn % count if key is None else place_of_key(key, count)
         offset, now = len(partitions[number]), int(time.time() * 1000)
         partitions[number].append(
-            Received(
-                message.hub,
-                number,
-                offset,
-                int(time.time() * 1000),
-                key,
-                message.value,
-                message.headers,
-            )
+            Received(message.hub, number, offset, now, key, message.value, message.headers)
         )
         for (hub, _), group in self._groups.items():
             if hub == message.hub:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from adapters.event_hub.messages import Received
 from adapters.event_hub.ports import Claim, EventWriter, Taker
 from adapters.telemetry import LaneMetrics
+from adapters.tracing import NO_TRACING, Tracing
 from scoring.inference_log import InferenceLog
 from scoring.model import ModelBundle
 from stream_worker.handler import Handler
@@ -81,6 +82,7 @@ class Rig:
         retries: Retries | None = None,
         max_records: int = 500,
         max_in_flight: int = 5_000,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self.stops = 0
         self.metrics = LaneMetrics("stream", "toy", "7")
@@ -99,6 +101,7 @@ class Rig:
             "group",
             lambda: NOW,
             self._stop,
+            tracing,
         )
 
     def _stop(self) -> None:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.event_hub.messages import Received
 from adapters.record_files.chunks import Chunk, Source
 from adapters.record_files.csv_reader import read_csv
 from adapters.record_files.jsonl_reader import read_jsonl
@@ -29,9 +30,10 @@ from online_api.protocols.predict_body import PredictBody
 from scoring.records import Validated, Violation
 from scoring.schema import FieldType, Schema
 from scoring.text import parse_cell
-from scoring.typed_rows import made_ids
+from scoring.typed_rows import made_ids, typed_rows
 from scoring.validation import validate_rows
-from stream_worker.cloudevents import decode
+from stream_worker.cloudevents import Event, EventDecoder
+from stream_worker.validating import validated
 from tests.support.broker import event, received
 
 Record = Mapping[str, Any]
@@ -42,6 +44,7 @@ BINARY = (
     ("ce_id", b"e1"),
     ("ce_source", b"urn:test"),
     ("ce_type", b"hr.employee.updated"),
+    ("ce_subject", b"r"),
 )
 BOUNDS = (2**31, -(2**31), 2**53, 2**63, -(2**63), 2**64)
 EDGES = (
@@ -125,18 +128,21 @@ def from_jsonl(schema: Schema, record: Record) -> Verdict:
 
 def from_structured(schema: Schema, record: Record) -> Verdict:
     """A structured CloudEvent."""
-    return from_event(schema, decode(received(event("e1", record)), 10**6))
+    return from_event(schema, received(event("e1", record, "r")))
 
 
 def from_binary(schema: Schema, record: Record) -> Verdict:
     """A CloudEvent in binary mode."""
-    return from_event(schema, decode(received(json.dumps(record).encode(), headers=BINARY), 10**6))
+    return from_event(schema, received(json.dumps(record).encode(), headers=BINARY))
 
 
-def from_event(schema: Schema, decoded: Any) -> Verdict:
-    """What a decoded event holds."""
-    assert not isinstance(decoded, Violation)
-    return verdict(validate_rows(schema, [decoded.data], ["r"]))
+def from_event(schema: Schema, message: Received) -> Verdict:
+    """What the stream worker makes of it."""
+    typed = typed_rows(schema, None)
+    decoder = EventDecoder(10**6, None if typed is None else typed.row)
+    decoded = decoder.decode(message)
+    assert isinstance(decoded, Event)
+    return verdict(validated(schema, typed, decoder, [decoded], [message]))
 
 
 def from_csv(schema: Schema, record: Record) -> Verdict:
@@ -317,8 +323,9 @@ def test_half_a_surrogate_pair_is_malformed_in_every_json_form(kind: FieldType) 
     record = {"a": "\ud800"}
     line = json.dumps({"id": "r", **record}).encode()
     chunk = next(read_jsonl(io.BytesIO(line), Source("f"), schema, "id", 9))
-    structured = decode(received(event("e1", record)), 10**6)
-    binary = decode(received(json.dumps(record).encode(), headers=BINARY), 10**6)
+    decode = EventDecoder(10**6).decode
+    structured = decode(received(event("e1", record)))
+    binary = decode(received(json.dumps(record).encode(), headers=BINARY))
     assert [str(violation.code) for _, violation in chunk.unreadable] == ["malformed"]
     assert isinstance(structured, Violation)
     assert isinstance(binary, Violation)

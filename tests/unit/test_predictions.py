@@ -51,7 +51,7 @@ def test_what_is_added_stands_behind_a_prediction(toy: ModelBundle, explained: b
     scored = score(toy, validate_rows(toy.schema, records(2), ["a", "b"]).batch)
     if explained:
         places = np.zeros((2, 1), dtype=np.intp)
-        scored = replace(scored, reasons=Reasons(toy.schema.names, places, places * 0.5))
+        scored = replace(scored, reasons=Reasons(toy.schema.names, places, np.full((2, 1), 0.5)))
     model = {"name": "toy", "version": "7"}
     writer = PredictionRows(toy, ADDED)
     expected = [

@@ -150,7 +150,7 @@ def test_outputs_have_types_and_words(toy: ModelBundle) -> None:
     data = schemas_of(toy)["Score"]
     assert list(data["properties"]) == [
         *("record_id", "score", "label", "outlier", "outlier_score"),
-        *("model", "causationid", "causationsource"),
+        *("model", "causationid", "causationsource", "causationtime"),
     ]
     assert data["required"] == list(data["properties"])
     assert data["properties"]["label"]["enum"] == ["No", "Yes"]

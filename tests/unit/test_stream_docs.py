@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from adapters.settings import AppSettings
 from scoring.records import RejectionCode
 from stream_worker.cloudevents import Event, EventDecoder
+from stream_worker.replay.settings import ReplaySettings
 from stream_worker.settings import PublishSettings, StreamSettings
 from tests.support.broker import event, published, received
 from tests.support.toy import EXAMPLE, NOW, load_toy
 
-TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "events.md").read_text()
+OPERATING = (DOCS / "operating-stream.md").read_text()
 EXAMPLES: list[dict[str, Any]] = [
     json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
 ]
@@ -37,12 +41,12 @@ async def test_the_examples_have_the_members_that_are_published(tmp_path: Path) 
         assert list(example["data"]["model"]) == list(real["data"]["model"])
 
 
-@pytest.mark.parametrize("settings", [StreamSettings, PublishSettings])
-def test_every_setting_is_documented(settings: type[StreamSettings | PublishSettings]) -> None:
+@pytest.mark.parametrize("settings", [StreamSettings, PublishSettings, ReplaySettings])
+def test_every_setting_is_documented(settings: type[AppSettings]) -> None:
     """Each field stands in the reference as a flag and as an environment variable."""
     for name in settings.model_fields:
-        assert f"`TRILANE_{name.upper()}`" in TEXT
-        assert name == "file" or f"`--{name.replace('_', '-')}`" in TEXT
+        assert f"`TRILANE_{name.upper()}`" in TEXT + OPERATING
+        assert name == "file" or f"`--{name.replace('_', '-')}`" in TEXT + OPERATING
 
 
 def test_every_code_of_this_lane_is_documented() -> None:

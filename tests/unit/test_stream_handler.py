@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.event_hub.messages import Received
@@ -54,6 +55,7 @@ async def test_a_score_event_is_as_documented(model: ModelBundle) -> None:
         "model": {"name": "toy", "version": "7"},
         "causationid": "e1",
         "causationsource": SOURCE,
+        "causationtime": "2026-03-02T11:30:00Z",
     }
     assert writer.messages[0].key == b"17"
     assert dict(writer.messages[0].headers)["content-type"].startswith(b"application/cloudevents")
@@ -171,13 +173,15 @@ def test_results_add_up_and_keep_their_order(model: ModelBundle) -> None:
 
 
 def test_event_time_falls_back_to_the_hub(model: ModelBundle) -> None:
-    """The event's time, else the time the hub gave it."""
+    """The event's time, else the time the hub gave it, else now; the score says it too."""
     batch = [received(event("a", EXAMPLE)), received(event("b", EXAMPLE, time=None), 1)]
+    for offset, unknown in ((2, -1), (3, 10**17)):
+        batch.append(msgspec.structs.replace(batch[1], offset=offset, timestamp_ms=unknown))
     results = handler_of(model).compute(batch, NOW)
-    assert list(results.entries.event_times) == [
-        datetime(2026, 3, 2, 11, 30, tzinfo=UTC),
-        datetime(2026, 3, 2, 12, 0, tzinfo=UTC),
-    ]
+    at = [datetime(2026, 3, 2, 11, 30, tzinfo=UTC), datetime(2026, 3, 2, 12, 0, tzinfo=UTC)]
+    assert list(results.entries.event_times) == [*at, NOW, NOW]
+    told = [json.loads(m.value)["data"]["causationtime"] for m in results.scores]
+    assert told == [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (*at, NOW, NOW)]
 
 
 def test_nothing_in_nothing_out(model: ModelBundle) -> None:

@@ -26,8 +26,8 @@ class Hand:
 
     def add(self, claim: Claim, count: int) -> Work:
         """Work of so many events."""
-        work = Work(claim, batch(claim, 0, count))
-        self.in_hand.add(work)
+        work = self.in_hand.add(claim, batch(claim, 0, count), count)
+        assert work is not None
         return work
 
 
@@ -48,7 +48,7 @@ async def test_room_is_made_by_what_is_done() -> None:
     waiting = asyncio.create_task(hand.in_hand.room(claim))
     assert await waits(waiting)
     hand.in_hand.done(second)
-    assert await waiting
+    assert await asyncio.wait_for(waiting, 20)
     hand.in_hand.done(first)
     assert hand.told == [4, 8, 4, 0]
 
@@ -66,10 +66,10 @@ async def test_no_two_get_the_same_room() -> None:
     takers = [asyncio.create_task(take(claim)) for claim in claims]
     await asyncio.sleep(0)
     hand.in_hand.done(work)
-    done, waiting = await asyncio.wait(takers, return_when=asyncio.FIRST_COMPLETED)
+    done, waiting = await asyncio.wait(takers, timeout=20, return_when=asyncio.FIRST_COMPLETED)
     assert (len(done), len(waiting), hand.told[-1]) == (1, 1, 1)
     hand.in_hand.done(await done.pop())
-    await asyncio.gather(*waiting)
+    await asyncio.wait_for(asyncio.gather(*waiting), 20)
 
 
 async def test_the_bytes_in_hand_are_bounded_too() -> None:
@@ -78,14 +78,39 @@ async def test_the_bytes_in_hand_are_bounded_too() -> None:
     claim = hand.claim()
     size = MAX_BYTES // 2
     large = Received("events", 0, 0, -1, b"k" * (size - 1), b"v", ())
-    first = Work(claim, (large,))
-    hand.in_hand.add(first)
+    first = hand.in_hand.add(claim, [large], 1)
+    assert first is not None
     assert await hand.in_hand.room(claim)
-    hand.in_hand.add(Work(claim, (large,)))
+    assert hand.in_hand.add(claim, [large], 1) is not None
     waiting = asyncio.create_task(hand.in_hand.room(claim))
     assert await waits(waiting)
     hand.in_hand.done(first)
-    assert await waiting
+    assert await asyncio.wait_for(waiting, 20)
+
+
+async def test_events_join_the_newest_work_of_their_claim_while_it_waits() -> None:
+    """As long as it does not become too many; they follow those that are there. Work that has begun
+    is left alone, and so is that of other claims.
+    """
+    hand = Hand(100)
+    claim, other = hand.claim(0), hand.claim(1)
+    work = hand.in_hand.add(claim, batch(claim, 0, 2), 5)
+    assert work is not None
+    assert hand.in_hand.add(claim, batch(claim, 2, 3), 5) is None
+    assert [event.offset for event in work.events] == [0, 1, 2, 3, 4]
+    assert work.last.offset == 4
+    second = hand.in_hand.add(claim, batch(claim, 5, 1), 5)
+    assert second is not None
+    assert hand.in_hand.add(other, batch(other, 0, 1), 5) is not None
+    assert hand.in_hand.add(claim, batch(claim, 6, 1), 5) is None
+    second.open = False
+    third = hand.in_hand.add(claim, batch(claim, 7, 1), 5)
+    assert third is not None
+    assert [event.offset for event in second.events] == [5, 6]
+    assert hand.told == [2, 5, 6, 7, 8, 9]
+    hand.in_hand.done(work)
+    hand.in_hand.done(second)
+    assert hand.told[-1] == 2
 
 
 async def test_a_claim_that_ends_gets_no_room() -> None:
@@ -96,7 +121,7 @@ async def test_a_claim_that_ends_gets_no_room() -> None:
     waiting = asyncio.create_task(hand.in_hand.room(claim))
     assert await waits(waiting)
     hand.in_hand.close([claim])
-    assert not await waiting
+    assert not await asyncio.wait_for(waiting, 20)
     hand.in_hand.done(work)
     assert not await hand.in_hand.room(claim)
     assert await hand.in_hand.room(other)

@@ -15,7 +15,7 @@ Codes = list[RejectionCode | None]
 def stops(limit: RejectionLimit, codes: Sequence[RejectionCode | None]) -> bool:
     """Whether the limit ends the worker over these events."""
     try:
-        limit.look(codes)
+        limit.look({at: c for at, c in enumerate(codes) if c is not None}, len(codes))
     except TooManyRejections:
         return True
     return False
@@ -77,7 +77,7 @@ def test_the_error_says_what_a_person_needs(
     codes: Codes = [None] * 100 + [RejectionCode.MISSING_FIELD] * 40
     codes += [BAD] * 10 + [RejectionCode.MALFORMED]
     with pytest.raises(TooManyRejections) as raised:
-        limit.look(codes)
+        limit.look({at: c for at, c in enumerate(codes) if c is not None}, len(codes))
     assert isinstance(raised.value, TerminalError)
     text = str(raised.value)
     assert text.startswith(numbers)

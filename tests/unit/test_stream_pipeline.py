@@ -3,20 +3,23 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from adapters.event_hub.messages import Outgoing
+from adapters.event_hub.messages import Headers, Outgoing
 from adapters.event_hub.ports import PartitionsMoved
+from adapters.tracing import NoSpan, NoTracing
 from scoring.errors import BrokerUnavailable, TerminalError, TooManyRejections
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
 from stream_worker.limits import RejectionLimit
 from stream_worker.retries import Retries
-from tests.support.broker import MemoryLog, MemoryWriter
+from tests.support.broker import MemoryLog, MemoryWriter, event, received
 from tests.support.stream_rig import Rig, TestedSource, batch, until
-from tests.support.toy import load_toy
+from tests.support.toy import EXAMPLE, load_toy
 
 FOREVER = 3600.0
 
@@ -126,7 +129,7 @@ async def test_a_step_that_fails_for_good_stops_the_worker(
     writer, log, source = MemoryWriter(failures["publish"]), FailingLog(failures["log"]), (
         TestedSource(failures["commit"])
     )  # fmt: skip
-    rig = Rig(model, writer, log, source, retries=Retries(0.0))
+    rig = Rig(model, writer, log, source, retries=Retries(0.0), max_records=2)
     claim, other = rig.source.give(rig.pipeline, 0, 1)
     for first in (0, 2, 4):
         await rig.pipeline.take(claim, batch(claim, first, 2))
@@ -209,6 +212,30 @@ async def test_what_is_ready_together_is_logged_and_committed_together(
     assert rig.counted("trilane_records_total", outcome="scored") == 8
 
 
+async def test_what_comes_in_meanwhile_joins_the_batch_that_waits(model: ModelBundle) -> None:
+    """Few events at a time become batches under load, of no more events than allowed; without load
+    nothing waits for others.
+    """
+    writer, log = GatedWriter(), MemoryLog()
+    rig = Rig(model, writer, log, max_records=4)
+    claim, other = rig.source.give(rig.pipeline, 0, 1)
+    await rig.pipeline.take(claim, batch(claim, 0, 1))
+    await until(lambda: writer.waiting == 1)
+    await rig.pipeline.take(other, batch(other, 0, 1))
+    for offset in range(1, 10):
+        await rig.pipeline.take(claim, batch(claim, offset, 1))
+    writer.gate.set()
+    await rig.idle()
+    sizes = Counter(i for entries in log.batches for i in entries.request_ids)
+    assert sizes == {
+        "events/0/0-0": 1, "events/0/1-4": 4, "events/0/5-8": 4, "events/0/9-9": 1,
+        "events/1/0-0": 1,
+    }  # fmt: skip
+    assert rig.source.offsets(claim)[-1] == 9
+    causes = [e["data"]["causationid"] for e in writer.events("scores")]
+    assert [c for c in causes if c[0] == "0"] == [f"0-{offset}" for offset in range(10)]
+
+
 async def test_a_claim_that_moves_is_dropped_from_what_is_settled_together(
     model: ModelBundle, gated_log: GatedLog
 ) -> None:
@@ -248,7 +275,7 @@ async def test_partitions_that_moved_at_the_commit_are_left_to_the_other_worker(
 async def test_release_waits_for_what_was_begun_and_drops_the_rest(model: ModelBundle) -> None:
     """The batch that is being published is committed; the ones behind it reach no hub."""
     writer = GatedWriter()
-    rig = Rig(model, writer)
+    rig = Rig(model, writer, max_records=2)
     claim = rig.claim()
     for first in (0, 2, 4):
         await rig.pipeline.take(claim, batch(claim, first, 2))
@@ -302,6 +329,29 @@ async def test_release_ends_the_retries(model: ModelBundle, step: str) -> None:
     assert claim.lost
     assert (source.commits, rig.stops, rig.pipeline.failure) == ([], 0, None)
     assert rig.counted(retried, stage=step) == 1
+
+
+@pytest.mark.parametrize("step", ["log", "commit"])
+async def test_nothing_is_committed_over_a_batch_that_was_dropped(
+    model: ModelBundle, step: str
+) -> None:
+    """A later one that was published already is dropped too, although its own steps would succeed;
+    another claim's is not.
+    """
+    errors: list[Exception] = [BrokerUnavailable("no")] * 2
+    writer, log = MemoryWriter(), FailingLog(errors if step == "log" else [])
+    source = TestedSource(errors if step == "commit" else [])
+    rig = Rig(model, writer, log, source, retries=Retries(FOREVER, FOREVER, FOREVER))
+    claim, other = rig.source.give(rig.pipeline, 0, 1)
+    await rig.pipeline.take(claim, batch(claim, 0, 2))
+    await until(lambda: rig.counted("trilane_delivery_retries_total", stage=step) == 1)
+    await rig.pipeline.take(claim, batch(claim, 2, 2))
+    await rig.pipeline.take(other, batch(other, 0, 1))
+    await until(lambda: len(writer.messages) == 5)
+    await asyncio.wait_for(rig.pipeline.release([claim]), 20)
+    await rig.idle()
+    assert (source.offsets(claim), source.offsets(other)) == ([], [0])
+    assert (rig.stops, rig.pipeline.failure) == (0, None)
 
 
 async def test_release_may_be_repeated(model: ModelBundle) -> None:
@@ -387,6 +437,46 @@ async def test_a_commit_is_progress(model: ModelBundle) -> None:
     await rig.pipeline.take(claim, batch(claim, 0, 1))
     await rig.idle()
     assert rig.pipeline.in_hand.stalled(time.monotonic() - moment) is None
+
+
+class Linked(NoTracing, NoSpan):
+    """Keeps what is linked, and takes nothing but text."""
+
+    def __init__(self) -> None:
+        self.traces: list[str] = []
+
+    def process_span(self, hub: str, group: str, headers: Iterable[Headers]) -> "Linked":  # noqa: ARG002
+        """See `Tracing`."""
+        return self
+
+    def link(self, traceparents: Iterable[str | None]) -> None:
+        """See `BatchSpan`."""
+        self.traces += [trace.lower() for trace in traceparents if trace is not None]
+
+
+async def test_a_trace_of_any_form_stops_nothing(model: ModelBundle) -> None:
+    """Senders may put there what they like; only text can be the name of a trace."""
+    tracing = Linked()
+    rig = Rig(model, tracing=tracing)
+    claim = rig.claim()
+    given: list[Any] = ["00-1", 7, {}, ["00-2"], True, None, "00-3"]
+    values = [event(f"e{at}", EXAMPLE, traceparent=trace) for at, trace in enumerate(given)]
+    events = [received(value, at) for at, value in enumerate(values)]
+    await rig.pipeline.take(claim, events)
+    await rig.idle()
+    assert (tracing.traces, rig.pipeline.failure) == (["00-1", "00-3"], None)
+    assert rig.counted("trilane_records_total", outcome="scored") == len(given)
+
+
+async def test_taking_that_fails_unexpectedly_stops_the_worker(model: ModelBundle) -> None:
+    """The events would be missing, and later ones would be committed over them."""
+    rig = Rig(model)
+    claim = rig.claim()
+    await rig.pipeline.take(claim, [None])  # type: ignore[list-item]
+    assert isinstance(rig.pipeline.failure, AttributeError)
+    assert rig.stops == 1
+    await rig.pipeline.take(claim, batch(claim, 1, 1))
+    assert rig.source.commits == []
 
 
 async def test_the_pipeline_is_a_member_once_it_was_given_anything(model: ModelBundle) -> None:

@@ -19,7 +19,7 @@ from tests.support.broker import MemoryLog, MemoryWriter
 from tests.support.stream_rig import NOW, Rig, TestedSource, batch
 from tests.support.toy import load_toy
 
-PARTITIONS, EVENTS, PER_BATCH = 3, 24, 3
+PARTITIONS, EVENTS = 3, 24
 WORLDS = 25
 
 Place = tuple[int, int]
@@ -32,6 +32,10 @@ class World:
 
     random: random.Random
     moves: bool
+    most: int
+    """Events in a batch."""
+    failures: float
+    """The share of what fails."""
     chaos: bool = True
     answered: set[Place] = dataclasses.field(default_factory=set)
     logged: set[Place] = dataclasses.field(default_factory=set)
@@ -41,17 +45,17 @@ class World:
 
     def fails(self) -> bool:
         """Now and then, while it is chaos."""
-        return self.chaos and self.random.random() < 0.2
+        return self.chaos and self.random.random() < self.failures
 
     async def takes_a_while(self) -> None:
         """From nothing to some milliseconds."""
         await asyncio.sleep(self.random.choice([0, 0, 0.001, 0.01]))
 
     def publish(self, place: Place) -> None:
-        """Everything of an earlier batch of the partition has been answered by now."""
+        """Everything that cannot be of the same batch has been answered by now."""
         partition, offset = place
-        begin = offset - offset % PER_BATCH
-        assert all((partition, before) in self.answered for before in range(begin)), place
+        before = range(offset + 1 - self.most)
+        assert self.answered.issuperset((partition, earlier) for earlier in before), place
         self.answered.add(place)
 
     def commit(self, claim: Claim, event: Received) -> None:
@@ -146,7 +150,7 @@ async def deliver(rig: Rig, world: World, claim: Claim) -> None:
     poison = [offset for offset in range(EVENTS) if offset % 7 == claim.partition]
     offset = world.committed[claim.partition]
     while offset < EVENTS and not claim.closing:
-        count = PER_BATCH * world.random.randint(1, 4)
+        count = world.random.randint(1, 6)
         events = batch(claim, offset, min(count, EVENTS - offset), poison)
         await rig.pipeline.take(claim, events)
         offset += len(events)
@@ -182,19 +186,19 @@ def places(model: ModelBundle) -> dict[str, Place]:
 
 async def run(model: ModelBundle, seed: int, moves: bool, known: Mapping[str, Place]) -> None:
     """One world with one worker; everything is done in the end."""
-    world = World(random.Random(seed), moves)
+    world = World(random.Random(seed), moves, 1 + seed % 5, (0.1, 0.3, 0.8)[seed % 3])
     rig = Rig(
         model,
         WorldWriter(world),
         WorldLog(world, known),
         WorldSource(world),
-        max_records=PER_BATCH,
+        max_records=world.most,
         max_in_flight=world.random.choice([8, 20, 1000]),
     )
     rig.pipeline.release_seconds = world.random.choice([0.0, 0.02, 5.0])
     lives = asyncio.gather(*(live(rig, world, partition) for partition in range(PARTITIONS)))
     await asyncio.sleep(world.random.random())
-    world.chaos = world.random.random() < 0.5
+    world.chaos = moves and world.random.random() < 0.5
     await lives
     world.chaos = False
     await rig.idle()

@@ -3,9 +3,9 @@
 from collections.abc import Container
 from typing import Any
 
-from tests.support.amqp_hub.codec import Int
 from tests.support.amqp_hub.messages import request, response
 from tests.support.amqp_hub.tokens import Policy, TokenRefusedError, hub_of
+from tests.support.amqp_hub.values import Int
 
 ADDRESS = "$cbs"
 

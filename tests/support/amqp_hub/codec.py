@@ -1,67 +1,29 @@
 """AMQP's type system (OASIS AMQP 1.0, part 1): Python values to bytes and back.
 
-A number's width is its Python type: `UByte` to `Timestamp` below, a plain int is a long. Lists are
-never written in the empty encoding, which some clients cannot read as a performative.
+A number's width is its Python type, see `values`; a plain int is a long. Lists are never written in
+the empty encoding, which some clients cannot read as a performative.
 """
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from tests.support.amqp_hub.values import (
+    Described,
+    Int,
+    Strings,
+    Symbol,
+    Symbols,
+    Timestamp,
+    UByte,
+    UInt,
+    ULong,
+    UShort,
+)
+
 _FIXED_WIDTHS = {4: 0, 5: 1, 6: 2, 7: 4, 8: 8, 9: 16}
 _COUNTED_WIDTHS = {0xA: 1, 0xB: 4, 0xC: 1, 0xD: 4, 0xE: 1, 0xF: 4}
-
-
-class Symbol(str):
-    """An ASCII name from a constrained domain."""
-
-    __slots__ = ()
-
-
-class UByte(int):
-    """8 bits, unsigned."""
-
-
-class UShort(int):
-    """16 bits, unsigned."""
-
-
-class UInt(int):
-    """32 bits, unsigned."""
-
-
-class ULong(int):
-    """64 bits, unsigned."""
-
-
-class Int(int):
-    """32 bits, signed."""
-
-
-class Timestamp(int):
-    """Milliseconds since 1970 in UTC."""
-
-
-class Symbols(tuple[str, ...]):
-    """An array of symbols."""
-
-    __slots__ = ()
-
-
-class Strings(tuple[str, ...]):
-    """An array of strings."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A value and the descriptor that says what it stands for."""
-
-    descriptor: Any
-    value: Any
 
 
 def encode(value: Any) -> bytes:

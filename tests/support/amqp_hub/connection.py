@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tests.support.amqp_hub.attach import Attach, Opened
-from tests.support.amqp_hub.codec import Symbol, UInt, UShort
 from tests.support.amqp_hub.frames import (
     AMQP_HEADER,
     BEGIN,
@@ -26,7 +25,9 @@ from tests.support.amqp_hub.frames import (
 )
 from tests.support.amqp_hub.sasl import OFFER, Entry, entry
 from tests.support.amqp_hub.session import Session
+from tests.support.amqp_hub.timers import Timers
 from tests.support.amqp_hub.tokens import Policy
+from tests.support.amqp_hub.values import Symbol, UInt, UShort
 
 _CHANNEL_MAX = 255
 _WRITE_AHEAD_BYTES = 1 << 20
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._sessions: dict[int, Session] = {}
         self._let_in = self._opened = self._closing = self._paused = False
         self._heard = self._loop.time()
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers = Timers()
 
     def connection_made(self, transport: Any) -> None:
         """The peer is there; it speaks first."""
@@ -81,8 +82,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The peer is gone; so are its links."""
         self._closing = True
-        for timer in self._timers:
-            timer.cancel()
+        self._timers.cancel()
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
@@ -183,30 +183,14 @@ class Connection(asyncio.Protocol):
         idle = UInt(int(self._idle_seconds * 1000))
         properties = [None] * 4 + [_PRODUCT]
         self.write(frame(0, OPEN, ["trilane-test-hub", None, *limits, idle, *properties]))
-        self._every(self._idle_seconds / 4, self._close_if_silent)
+        self._timers.every(self._idle_seconds / 4, self._close_if_silent)
         if fields[4]:
-            self._every(fields[4] / 2000, lambda: self.write(EMPTY_FRAME))
+            self._timers.every(fields[4] / 2000, lambda: self.write(EMPTY_FRAME))
 
     def _open_link(self, session: Session, attach: Attach) -> Opened:
         return self._node.open_link(self, session, attach)
 
-    def _every(self, seconds: float, act: Callable[[], None]) -> None:
-        place = len(self._timers)
-
-        def turn() -> None:
-            if not self._closing:
-                act()
-                self._timers[place] = self._loop.call_later(seconds, turn)
-
-        self._timers.append(self._loop.call_later(seconds, turn))
-
     def _close_if_silent(self) -> None:
         if self._loop.time() - self._heard > self._idle_seconds:
-            milliseconds = int(self._idle_seconds * 1000)
-            self.close(
-                AmqpError(
-                    "amqp:connection:forced",
-                    "The connection was inactive for more than the allowed "
-                    f"{milliseconds} milliseconds and is closed.",
-                )
-            )
+            words = f"inactive for more than the allowed {self._idle_seconds:g} seconds"
+            self.close(AmqpError("amqp:connection:forced", f"The connection was {words}."))

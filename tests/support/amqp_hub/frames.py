@@ -6,14 +6,8 @@ Performatives are written with all their fields, trailing nulls too: clients ind
 import struct
 from typing import Any
 
-from tests.support.amqp_hub.codec import (
-    Described,
-    Symbol,
-    ULong,
-    decode,
-    described,
-    encode,
-)
+from tests.support.amqp_hub.codec import decode, described, encode
+from tests.support.amqp_hub.values import Described, Symbol, ULong
 
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER = b"AMQP\x03\x01\x00\x00"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from tests.support.amqp_hub.codec import Timestamp
 from tests.support.amqp_hub.journal import Journal
 from tests.support.amqp_hub.messages import ENQUEUED_TIME, OFFSET, SEQUENCE_NUMBER, Content
+from tests.support.amqp_hub.values import Timestamp
 
 _EVENT = struct.Struct(">qqqII")
 _PLACE_BYTES = 64
@@ -69,11 +69,11 @@ class Partition:
 
     def _placed(self, contents: Sequence[Content]) -> list[Event]:
         events, last = [], self.last
+        now = max(time.time_ns() // 1_000_000, last.enqueued_milliseconds)
         for content in contents:
             size = len(last.header) + len(last.rest) + _PLACE_BYTES
             offset = last.offset + size if last.offset >= 0 else 0
             number = last.sequence_number + 1
-            now = max(time.time_ns() // 1_000_000, last.enqueued_milliseconds)
             added = {
                 SEQUENCE_NUMBER: number,
                 OFFSET: str(offset),

@@ -7,8 +7,8 @@ disk first acknowledges nothing that is not there. What is given is sent settled
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tests.support.amqp_hub.codec import Described, UInt, ULong
 from tests.support.amqp_hub.frames import ACCEPTED, REJECTED, AmqpError
+from tests.support.amqp_hub.values import Described, UInt, ULong
 
 MAX_MESSAGE_BYTES = 1_048_576
 CREDIT = 300

@@ -3,9 +3,9 @@
 from collections.abc import Container, Mapping
 from typing import Any
 
-from tests.support.amqp_hub.codec import Int, Strings, Timestamp
 from tests.support.amqp_hub.hubs import Hub
 from tests.support.amqp_hub.messages import request, response
+from tests.support.amqp_hub.values import Int, Strings, Timestamp
 
 ADDRESS = "$management"
 HUB_TYPE, PARTITION_TYPE = "com.microsoft:eventhub", "com.microsoft:partition"

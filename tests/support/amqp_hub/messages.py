@@ -8,15 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.amqp_hub.codec import (
-    Symbol,
-    compound,
-    decode,
-    described,
-    encode,
-    items_of,
-    value_end,
-)
+from tests.support.amqp_hub.codec import compound, decode, described, encode, items_of, value_end
+from tests.support.amqp_hub.values import Symbol
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES = 0x70, 0x71, 0x72, 0x73
 APPLICATION_PROPERTIES, DATA, VALUE = 0x74, 0x75, 0x77
@@ -50,19 +43,14 @@ class Content:
 
 
 def contents(message_format: int, payload: bytes) -> list[Content]:
-    """The events of a message: one, or those of a batch, which take the batch's partition key."""
+    """The events of a message: one, or those of a batch. The SDK gives each the batch's key."""
     if message_format != BATCH_FORMAT:
         return [_content(payload)]
-    key = _content(payload).annotations.get(PARTITION_KEY)
-    events = [
+    return [
         _content(decode(payload, begin)[0])
         for code, _, begin, _ in sections(payload)
         if code == DATA
     ]
-    for event in events:
-        if key is not None:
-            event.annotations.setdefault(PARTITION_KEY, key)
-    return events
 
 
 def sections(payload: bytes) -> Iterator[tuple[int, int, int, int]]:

@@ -89,11 +89,6 @@ class AmqpHub:
             f"SharedAccessKey={key};UseDevelopmentEmulator=true"
         )
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._running().pid
-
     def restart(self) -> None:
         """Kill it if it runs, and start it on the same ports."""
         self.kill()
@@ -139,6 +134,10 @@ class AmqpHub:
     def drop_connections(self) -> int:
         """Hang up on every peer without a word; returns how many there were."""
         return int(self._ask(act="drop"))
+
+    def connections(self) -> int:
+        """How many peers are connected."""
+        return int(self._ask(act="connections"))
 
     def counts(self, hub: str) -> list[int]:
         """How many events each partition of a hub holds."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.amqp_hub.attach import Attach
-from tests.support.amqp_hub.codec import Symbol, Timestamp, described, encode
+from tests.support.amqp_hub.codec import described, encode
 from tests.support.amqp_hub.frames import AmqpError
 from tests.support.amqp_hub.hubs import Partition
 from tests.support.amqp_hub.messages import DELIVERY_ANNOTATIONS
 from tests.support.amqp_hub.selector import first_index
+from tests.support.amqp_hub.values import Symbol, Timestamp
 
 EPOCH = "com.microsoft:epoch"
 RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"

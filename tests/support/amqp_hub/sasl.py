@@ -7,9 +7,9 @@ and the key of the policy, and needs no token.
 from enum import Enum, auto
 from typing import Any
 
-from tests.support.amqp_hub.codec import Symbols, UByte
 from tests.support.amqp_hub.frames import SASL_MECHANISMS, SASL_OUTCOME, frame
 from tests.support.amqp_hub.tokens import Policy
+from tests.support.amqp_hub.values import Symbols, UByte
 
 OFFER = frame(0, SASL_MECHANISMS, [Symbols(("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"))])
 

@@ -17,6 +17,7 @@ from tests.support.amqp_hub.process import AmqpHub
 
 RETRIES: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.1}
 PATIENCE_SECONDS = 20
+_CLOSING_SECONDS = 0.1
 
 
 @asynccontextmanager
@@ -46,12 +47,10 @@ async def send(client: EventHubProducerClient, bodies: Sequence[str | bytes], **
 async def receive(
     client: EventHubConsumerClient,
     enough: Callable[[list[EventData]], bool] | int,
-    closing: "set[asyncio.Task[None]] | None" = None,
     **options: Any,
 ) -> list[EventData]:
     """The events until there are enough, in order per partition; from the first on, unless
-    `options`, which are those of `receive_batch`, say otherwise. Closes the client, which takes a
-    second: here, or in a task that is added to `closing`.
+    `options`, which are those of `receive_batch`, say otherwise. The client is done then.
 
     Raises the first error that the SDK reports, and TimeoutError when there are not enough.
     """
@@ -74,11 +73,18 @@ async def receive(
             await done
         return events.copy()
     finally:
-        leaving = asyncio.create_task(stop(client, receiving))
-        if closing is None:
-            await leaving
-        else:
-            closing.add(leaving)
+        await hang_up(receiving)
+
+
+async def hang_up(receiving: "asyncio.Task[None]") -> None:
+    """End a call of `receive` or `receive_batch` without `stop`'s second.
+
+    Connections are closed; a keep-alive of each still sleeps until the event loop ends.
+    """
+    receiving.cancel()
+    await asyncio.wait([receiving], timeout=_CLOSING_SECONDS)
+    receiving.cancel()
+    await asyncio.wait([receiving])
 
 
 async def stop(client: EventHubConsumerClient, receiving: "asyncio.Task[None]") -> None:

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from tests.support.amqp_hub.codec import Described
 from tests.support.amqp_hub.frames import AmqpError
 from tests.support.amqp_hub.hubs import Partition
+from tests.support.amqp_hub.values import Described
 
 FILTER = "apache.org:selector-filter:string"
 _SELECTOR = re.compile(r"amqp\.annotation\.(x-opt-[a-z-]+) (>=?) '([^']*)'")

@@ -74,6 +74,8 @@ class Server:
             for connection in dropped:
                 connection.drop()
             return len(dropped)
+        elif act == "connections":
+            return len(self._connections)
         elif act == "counts":
             return [len(partition.events) for partition in self._hubs[hub].partitions]
         elif act == "receivers":

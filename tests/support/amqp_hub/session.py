@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tests.support.amqp_hub.attach import Attach, Opened, read_attach
-from tests.support.amqp_hub.codec import Described, UByte, UInt, ULong, UShort
 from tests.support.amqp_hub.frames import (
     ATTACH,
     BEGIN,
@@ -28,6 +27,7 @@ from tests.support.amqp_hub.links import (
     LinkClosedError,
     TakingLink,
 )
+from tests.support.amqp_hub.values import Described, UByte, UInt, ULong, UShort
 
 WINDOW = 5000
 _HANDLE_MAX = 255
