@@ -13,6 +13,10 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Of events in hand; one more batch is taken as long as it is not reached."""
 
 
+class Dropped(Exception):
+    """A claim ended before a batch of it was done; somebody else does it again."""
+
+
 @dataclass(eq=False, slots=True)
 class Work:
     """Events of one claim that go through the steps together."""
@@ -92,6 +96,8 @@ class InHand:
         hold = self._holds.get(work.claim)
         if hold is not None:
             hold.works.discard(work)
+            if hold.newest is work:
+                hold.newest = None
             if work.settled:
                 hold.progress = time.monotonic()
         self._count(-len(work.events), -work.bytes)

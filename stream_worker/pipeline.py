@@ -3,8 +3,8 @@
 Each batch of a claim is a task that goes through three rooms, one batch at a time in each and in
 the order in which they were taken: computing (steps 1 to 3), publishing (4 and 5) and settling (6
 and 7). While one batch is published, the next is computed, and what comes in meanwhile joins the
-batch that waits. Whoever enters settling takes all
-along that was published by then, so the log gets few and large files, and commits are few.
+batch that waits. Whoever enters settling takes all along that was published by then, so the log
+gets few and large files, and commits are few.
 
 A step that fails for now is tried again where it is, so nothing can overtake it. A batch is dropped
 only when its claim ends, and with it every later one of that claim: what is committed is always
@@ -16,20 +16,19 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from adapters.event_hub.messages import Outgoing, Received
 from adapters.event_hub.ports import Claim, EventSource, EventWriter, PartitionsMoved
-from adapters.telemetry import LaneMetrics, Stage
+from adapters.telemetry import LaneMetrics
 from adapters.tracing import NO_TRACING, BatchSpan, Tracing
-from scoring.errors import TransientError
 from scoring.inference_log import InferenceLog, LogBatch
 from stream_worker.handler import Handler, Results
-from stream_worker.in_hand import InHand, Work
+from stream_worker.in_hand import Dropped, InHand, Work
 from stream_worker.limits import RejectionLimit
-from stream_worker.retries import Retries
+from stream_worker.retries import Retries, Trying
 
 COMMIT_SECONDS: Final = 0.25
 """Event Hubs throttles commits to four per second and partition."""
@@ -39,10 +38,6 @@ RELEASE_SECONDS: Final = 10.0
 """How long a group waits for what was begun of partitions that move."""
 
 logger = logging.getLogger(__name__)
-
-
-class _Dropped(Exception):
-    """The claim ended before the batch was done; somebody else does it again."""
 
 
 class Pipeline:
@@ -79,7 +74,7 @@ class Pipeline:
         self._log = log
         self._metrics = metrics
         self._limit = limit
-        self._retries = retries
+        self._trying = Trying(retries, self.in_hand, metrics)
         self._max_records = max_records
         self._group = group
         self._clock = clock
@@ -145,7 +140,7 @@ class Pipeline:
                     await self._publish(work, results)
                 async with self._settling:
                     await self._settle(work)
-        except _Dropped:
+        except Dropped:
             pass
         except Exception as error:
             self.fail(error)
@@ -155,7 +150,7 @@ class Pipeline:
     async def _compute(self, work: Work, span: BatchSpan) -> Results:
         """1 decode, 2 validate, 3 score."""
         if work.claim.closing:
-            raise _Dropped
+            raise Dropped
         began = time.perf_counter()
         with self._tracing.span("score"):
             results = await self._computed(work.events)
@@ -176,7 +171,7 @@ class Pipeline:
 
     async def _publish(self, work: Work, results: Results) -> None:
         if work.claim.closing:
-            raise _Dropped
+            raise Dropped
         work.begun = True
 
         async def step(attempt: int) -> None:
@@ -186,7 +181,7 @@ class Pipeline:
             letters = self._handler.dead_letters(results, attempt)
             await self._send(self._handler.dead_letters_hub, letters)
 
-        await self._until_done("publish", [work.claim], step)
+        await self._trying.until_done("publish", [work.claim], step)
         self._published.append((work, results))
 
     async def _send(self, hub: str, messages: Sequence[Outgoing]) -> None:
@@ -205,12 +200,12 @@ class Pipeline:
         if work.settled:
             return
         if not any(work is other for other, _ in self._published):
-            raise _Dropped  # with the batch that took it along
+            raise Dropped  # with the batch that took it along
         await asyncio.sleep(self._committed_at + COMMIT_SECONDS - time.monotonic())
         group, self._published = self._published, []
         group = [(work, results) for work, results in group if not work.claim.lost]
         if not group:
-            raise _Dropped
+            raise Dropped
         last = {work.claim: work.last for work, _ in group}  # the last of each claim
         entries = LogBatch.concat([results.entries for _, results in group])
 
@@ -226,59 +221,20 @@ class Pipeline:
                 await self._source.commit(last)
 
         try:
-            await self._until_done("log", list(last), append)
-            await self._until_done("commit", list(last), commit)
+            await self._trying.until_done("log", list(last), append)
+            await self._trying.until_done("commit", list(last), commit)
         except BaseException as error:
             for claim in last:  # or a later batch of it would be committed over this one
                 claim.closing = claim.lost = True
             if not isinstance(error, PartitionsMoved):
                 raise
             logger.warning("partitions moved; the events are redelivered elsewhere")
-            raise _Dropped from None
+            raise Dropped from None
         self._metrics.committed()
         for done, results in group:
             done.settled = not done.claim.lost
             if done.settled:
                 self._count(results)
-
-    async def _until_done(
-        self, stage: Stage, claims: Sequence[Claim], step: Callable[[int], Awaitable[None]]
-    ) -> None:
-        """Try a step until it succeeds or its claims end. Raises what it last raised when it was
-        tried for too long.
-        """
-        began = time.monotonic()
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                await step(attempt)
-            except PartitionsMoved:
-                raise
-            except TransientError as error:
-                self._failed(stage, claims, error, attempt, time.monotonic() - began)
-            else:
-                self._metrics.stage(stage, time.monotonic() - began)
-                return
-            await self.in_hand.closing(claims, self._retries.delay(attempt))
-
-    def _failed(
-        self,
-        stage: Stage,
-        claims: Sequence[Claim],
-        error: TransientError,
-        attempt: int,
-        seconds: float,
-    ) -> None:
-        if all(claim.closing for claim in claims):
-            raise _Dropped from error
-        if seconds >= self._retries.seconds:
-            raise error
-        self._metrics.retried(stage)
-        logger.warning(
-            "a step failed and is tried again",
-            extra={"event": "retry", "step": stage, "attempt": attempt, "error": str(error)},
-        )
 
     def _count(self, results: Results) -> None:
         scored, rejected = len(results.scored), len(results.rejected)

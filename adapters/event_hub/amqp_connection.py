@@ -19,6 +19,9 @@ _SESSION_SECONDS: Final = 30.0
 _ROUNDS_PER_SESSION: Final = 3
 # The SDK's own pauses add up to half a minute; whoever uses it tries again anyway.
 _RETRIES: Final[dict[str, Any]] = {"retry_total": 3, "retry_backoff_factor": 0.2}
+# How long the SDK waits for the next frame when its prefetched events end in the middle of a read.
+# Only then does it ask for more, so its own 0.2 s (1 s through WebSockets) would delay events.
+_FRAME_SECONDS: Final = 0.05
 _AMQP_PORT: Final = 5671
 _WEBSOCKET_PORT: Final = 443
 
@@ -136,7 +139,12 @@ class AmqpConnection:
 
     def _options(self) -> dict[str, Any]:
         kind = TransportType.AmqpOverWebsocket if self.websockets else TransportType.Amqp
-        options: dict[str, Any] = {"transport_type": kind, "user_agent": "trilane", **_RETRIES}
+        options: dict[str, Any] = {
+            "transport_type": kind,
+            "user_agent": "trilane",
+            "socket_timeout": _FRAME_SECONDS,
+            **_RETRIES,
+        }
         if self.gateway is not None:
             options["custom_endpoint_address"] = self.gateway
         if not self.tls:

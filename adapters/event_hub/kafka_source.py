@@ -22,6 +22,7 @@ from faststream.message import StreamMessage
 
 from adapters.event_hub.kafka_claims import KafkaClaims, Records, Taken
 from adapters.event_hub.kafka_connection import KafkaConnection, translated
+from adapters.event_hub.kafka_hubs import require_hubs
 from adapters.event_hub.kafka_sign_in import check_sign_in
 from adapters.event_hub.messages import Received, named
 from adapters.event_hub.ports import Claim, PartitionsMoved, Taker
@@ -60,6 +61,7 @@ class KafkaSource:
         """See `EventSource`."""
         self._claims.taker = taker
         await check_sign_in(self._connection)
+        await require_hubs(self._connection, [self._hub])
         with translated(self._connection.bootstrap_servers):
             self._started = True
             await self._app.start()

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from faststream.kafka.security import parse_security
 
 from adapters.event_hub.kafka_connection import KafkaConnection, translated
+from adapters.event_hub.kafka_hubs import require_hubs
 from adapters.event_hub.kafka_sign_in import check_sign_in
 from adapters.event_hub.messages import MAX_REQUEST_BYTES, Outgoing, portions
 from adapters.event_hub.partitioning import place_of_key
@@ -26,6 +27,7 @@ class KafkaWriter:
     async def connect(self) -> None:
         """Raises BrokerUnavailable when the broker does not answer or lacks one of the hubs."""
         await check_sign_in(self._connection)
+        await require_hubs(self._connection, self._hubs)
         self._producer = AIOKafkaProducer(
             **self._connection.client_options(),
             **parse_security(self._connection.security()),

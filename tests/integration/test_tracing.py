@@ -13,16 +13,14 @@ from pathlib import Path
 import pytest
 
 from adapters.logs import JsonFormatter
-from adapters.telemetry import LaneMetrics
 from adapters.tracing import Tracing, current_trace_id, open_tracing
 from local_stack.broker import run_broker
 from scoring.records import ModelVersion
-from stream_worker.handler import Handler
-from stream_worker.worker import Retries, Worker
-from tests.integration.test_stream_worker import WorkerProcess
-from tests.support.broker import MemoryLog, MemoryWriter, event, no_commit, produce, received
+from tests.support.broker import MemoryWriter, event, produce, received
 from tests.support.otlp import Collector, otlp_collector
-from tests.support.toy import EXAMPLE, NOW, load_toy, make_bundle
+from tests.support.stream_rig import Rig
+from tests.support.toy import EXAMPLE, load_toy, make_bundle
+from tests.support.worker_process import WorkerProcess
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = f"00-{TRACE}-{PARENT}-01"
@@ -225,19 +223,16 @@ async def test_the_stream_worker_s_batch_is_one_trace(
     """Scored, sent, logged and committed under one span, which is linked to the events; what it
     sends carries the trace, beside the headers it has anyway.
     """
-    model, writer, log = load_toy(tmp_path, reference=0), MemoryWriter(), MemoryLog()
-    handler = Handler(model, writer, log, "scores", "dead", 10_000, tracing=tracing)
-    worker = Worker(
-        handler, LaneMetrics("stream", "toy", "7"), Retries(), lambda: NOW, lambda: None
-    )
+    writer = MemoryWriter()
+    rig = Rig(load_toy(tmp_path, reference=0), writer, tracing=tracing)
     events = [
         received(event("a", EXAMPLE, traceparent=CALLER)),
         received(event("b", {"x": SECRET}), 1),
     ]
-    with tracing.process_span("events", "trilane", (e.headers for e in events)) as span:
-        await worker.take(events, no_commit, span)
+    await rig.pipeline.take(rig.claim(2), events)
+    await rig.idle()
     tracing.close()
-    assert worker.failure is None
+    assert rig.pipeline.failure is None
     batch = collector.named("process events")
     assert batch.links == [(TRACE, PARENT)]
     assert batch.attributes["trilane.records"] == 1
