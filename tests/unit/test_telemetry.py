@@ -64,21 +64,31 @@ def test_a_value_falls_under_every_bound_that_is_not_below_it(seconds: float, fi
 
 def test_what_a_lane_never_does_has_no_sample() -> None:
     """A lag of 0 that nobody measured would be a lie."""
-    metrics = LaneMetrics("online", "toy", "7")
-    rare: dict[str, Callable[[], None]] = {
-        "trilane_consumer_lag_records": lambda: metrics.lag(4),
-        "trilane_dead_letters_total": lambda: metrics.dead_letters(4),
-        "trilane_model_call_records_sum": lambda: metrics.called(4),
+    metrics = LaneMetrics("stream", "toy", "7")
+    labels = {"lane": "stream", "model": "toy", "version": "7"}
+    rare: dict[str, tuple[Callable[[], None], dict[str, str]]] = {
+        "trilane_consumer_lag_records": (
+            lambda: metrics.lag("events", 2, 4),
+            {"hub": "events", "partition": "2"},
+        ),
+        "trilane_dead_letters_total": (lambda: metrics.dead_letters(4), {}),
+        "trilane_model_call_records_sum": (lambda: metrics.called(4), {}),
+        "trilane_in_flight_records": (lambda: metrics.in_hand(4), {}),
+        "trilane_stage_seconds_total": (lambda: metrics.stage("log", 4), {"stage": "log"}),
     }
-    for name, call in rare.items():
-        assert sample(metrics.families, name, **LABELS) is None
+    for name, (call, added) in rare.items():
+        assert sample(metrics.families, name, **labels, **added) is None
         call()
-        assert sample(metrics.families, name, **LABELS) == 4
-    metrics.lag(1)
-    assert sample(metrics.families, "trilane_consumer_lag_records", **LABELS) == 1
+        assert sample(metrics.families, name, **labels, **added) == 4
+    metrics.lag("events", 2, 1)
+    place = {"hub": "events", "partition": "2"}
+    assert sample(metrics.families, "trilane_consumer_lag_records", **labels, **place) == 1
+    metrics.no_lag("events", 2)
+    metrics.no_lag("events", 3)
+    assert sample(metrics.families, "trilane_consumer_lag_records", **labels, **place) is None
     metrics.shadow("dropped", 2)
     name = "trilane_shadow_records_total"
-    assert sample(metrics.families, name, **LABELS, outcome="dropped") == 2
+    assert sample(metrics.families, name, **labels, outcome="dropped") == 2
 
 
 def test_models_and_the_server_share_families() -> None:
