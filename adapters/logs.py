@@ -100,3 +100,5 @@ def setup_logging(level: str) -> None:
     # These name every request or request header at INFO.
     for name in ("azure", "httpx", "aiokafka", "alembic", "mlflow.store.db"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What it warns of is said in our own words (adapters/event_hub).
+    logging.getLogger("azure.eventhub").setLevel(logging.ERROR)

@@ -11,6 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby, repeat
+from operator import attrgetter
+from typing import Final
 
 from adapters.event_hub.messages import Outgoing, Received
 from adapters.telemetry import Stage
@@ -26,7 +29,8 @@ from stream_worker.dead_letter import dead_letter, origin, received_time
 from stream_worker.validating import validated
 
 SCORE_TYPE = "trilane.score.v1"
-_ADDED = ("model", "causationid", "causationsource", "causationtime")
+_PLACE: Final = attrgetter("hub", "partition")
+_ADDED: Final = ("model", "causationid", "causationsource", "causationtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +98,42 @@ class Handler:
         scored, rejections = score_valid(self.model, valid, self._reasons)
         ended_scoring = time.perf_counter()
 
-        refused = {r.position for r in rejections}
-        kept = [place for place in range(len(events)) if place not in refused]
         rejected = [
             Rejected(received[at], None, Rejection(at, None, (outcome,)))
             for at, outcome in enumerate(decoded)
             if isinstance(outcome, Violation)
         ]
         for rejection in rejections:
-            at = good[rejection.position]
-            event = events[rejection.position]
-            rejected.append(Rejected(received[at], event, rejection.moved(at)))
+            place = rejection.position
+            moved = rejection.moved(good[place])
+            rejected.append(Rejected(of_events[place], events[place], moved))
         rejected.sort(key=lambda r: r.rejection.position)
-        scored_events = tuple([events[place] for place in kept])
-        logged: list[tuple[Received, Event | None]] = [(of_events[p], events[p]) for p in kept]
-        logged += [(r.received, r.event) for r in rejected]
-        entries = self._entries(received, logged, scored, rejected, now)
-        scores = self._scores(scored_events, entries.event_times[: len(kept)], scored, now)
+        kept: Sequence[Event] = events
+        of_kept = of_events
+        if rejections:
+            refused = {r.position for r in rejections}
+            kept = [e for place, e in enumerate(events) if place not in refused]
+            of_kept = [r for place, r in enumerate(of_events) if place not in refused]
+        ids, times = self._ids(kept), [*map(_event_time, of_kept, kept, repeat(now))]
+        scores = self._scores(kept, ids, times, scored, now)
+        ids += [self._id_of(r) for r in rejected]
+        times += [_event_time(r.received, r.event, now) for r in rejected]
+        entries = LogBatch(
+            lane="stream",
+            request_id=_request_id(received),
+            scored_at=now,
+            scored=scored,
+            rejected=tuple([r.rejection for r in rejected]),
+            entry_ids=ids,
+            event_times=times,
+        )
         seconds: dict[Stage, float] = {
             "decode": ended_decoding - began,
             "validate": ended_validating - ended_decoding,
             "score": ended_scoring - ended_validating,
             "encode": time.perf_counter() - ended_scoring,
         }
-        return Results(scored, scored_events, scores, tuple(rejected), entries, seconds)
+        return Results(scored, tuple(kept), scores, tuple(rejected), entries, seconds)
 
     def dead_letters(self, results: Results, attempt: int) -> list[Outgoing]:
         """The messages of step 5; `attempt` counts from 1."""
@@ -135,9 +151,19 @@ class Handler:
             for r in results.rejected
         ]
 
+    def _ids(self, events: Sequence[Event]) -> list[str]:
+        """Of a score and its entry in the log."""
+        digest = self.model.version.digest
+        return derived_ids([e.source for e in events], [e.id for e in events], digest)
+
+    def _id_of(self, rejected: Rejected) -> str:
+        """Of a dead letter and its entry in the log."""
+        return derived_id(*origin(rejected.received, rejected.event), self.model.version.digest)
+
     def _scores(
         self,
         events: Sequence[Event],
+        ids: Sequence[str],
         times: Sequence[datetime],
         scored: ScoredBatch,
         now: datetime,
@@ -145,53 +171,25 @@ class Handler:
         version = self.model.version
         named = {"name": version.name, "version": version.version}
         kind, source, hub = SCORE_TYPE, f"trilane/{version.name}", self.scores_hub
-        ids, sources = [e.id for e in events], [e.source for e in events]
-        rows = self._rows.rows(scored, [named] * len(events), ids, sources, times)
-        derived = derived_ids(sources, ids, version.digest)
+        causes = [e.id for e in events], [e.source for e in events]
+        rows = self._rows.rows(scored, [named] * len(events), *causes, times)
+        of_rows = zip(ids, scored.batch.record_ids, rows, strict=True)
         return tuple(
             [
                 outgoing(hub, record_id, encode(event_id, source, kind, record_id, now, row))
-                for event_id, record_id, row in zip(
-                    derived, scored.batch.record_ids, rows, strict=True
-                )
+                for event_id, record_id, row in of_rows
             ]
         )
-
-    def _entries(
-        self,
-        received: Sequence[Received],
-        logged: Sequence[tuple[Received, Event | None]],
-        scored: ScoredBatch,
-        rejected: Sequence[Rejected],
-        now: datetime,
-    ) -> LogBatch:
-        return LogBatch(
-            lane="stream",
-            request_id=_request_id(received),
-            scored_at=now,
-            scored=scored,
-            rejected=tuple([r.rejection for r in rejected]),
-            entry_ids=self._entry_ids(logged, len(scored)),
-            event_times=[_event_time(r, e, now) for r, e in logged],
-        )
-
-    def _entry_ids(self, logged: Sequence[tuple[Received, Event | None]], scored: int) -> list[str]:
-        digest = self.model.version.digest
-        events = [e for _, e in logged[:scored] if e is not None]
-        sources, ids = [e.source for e in events], [e.id for e in events]
-        rest = [derived_id("stream", *origin(r, e), digest) for r, e in logged[scored:]]
-        return [*derived_ids("stream", sources, ids, digest), *rest]
 
 
 def _request_id(received: Sequence[Received]) -> str:
     """Which events were taken together: hub/partition/first-last, one per partition."""
-    ranges: dict[tuple[str, int], list[int]] = {}
-    for r in received:
-        ranges.setdefault((r.hub, r.partition), []).append(r.offset)
-    return ",".join(
-        f"{hub}/{partition}/{min(offsets)}-{max(offsets)}"
-        for (hub, partition), offsets in sorted(ranges.items())
-    )
+    ends: dict[tuple[str, int], tuple[int, int]] = {}
+    for (hub, partition), events in groupby(received, key=_PLACE):
+        offsets = [event.offset for event in events]
+        first, last = ends.get((hub, partition), (offsets[0], offsets[0]))
+        ends[hub, partition] = min(first, *offsets), max(last, *offsets)
+    return ",".join(f"{hub}/{p}/{first}-{last}" for (hub, p), (first, last) in sorted(ends.items()))
 
 
 def _event_time(received: Received, event: Event | None, now: datetime) -> datetime:

@@ -28,6 +28,7 @@ class Work:
     """Whether it still waits for its turn, so that more events may join it."""
     begun: bool = False
     """Whether something of it may have been published."""
+    published: bool = False
     settled: bool = False
 
     @property

@@ -3,8 +3,8 @@
 Each batch of a claim is a task that goes through three rooms, one batch at a time in each and in
 the order in which they were taken: computing (steps 1 to 3), publishing (4 and 5) and settling (6
 and 7). While one batch is published, the next is computed, and what comes in meanwhile joins the
-batch that waits. Whoever enters settling takes all along that was published by then, so the log
-gets few and large files, and commits are few.
+batch that waits. Whoever enters publishing or settling takes along what waits with it: so requests
+are few when the hub is slow, the log gets few and large files, and commits are few.
 
 A step that fails for now is tried again where it is, so nothing can overtake it. A batch is dropped
 only when its claim ends, and with it every later one of that claim: what is committed is always
@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from adapters.event_hub.messages import Outgoing, Received
@@ -32,6 +33,8 @@ from stream_worker.retries import Retries, Trying
 
 COMMIT_SECONDS: Final = 0.25
 """Event Hubs throttles commits to four per second and partition."""
+PUBLISHED_BATCHES: Final = 4
+"""So many full batches are published together at most."""
 QUICK_SECONDS: Final = 0.01
 """For so long the event loop may be held up."""
 RELEASE_SECONDS: Final = 10.0
@@ -81,6 +84,7 @@ class Pipeline:
         self._stop = stop
         self._tracing = tracing
         self._computing, self._publishing, self._settling = (asyncio.Lock() for _ in range(3))
+        self._computed: list[tuple[Work, Results]] = []
         self._published: list[tuple[Work, Results]] = []
         self._committed_at = -COMMIT_SECONDS
         self._pace = math.inf  # seconds per event, as of the last batch
@@ -136,12 +140,14 @@ class Pipeline:
                         self._tracing.process_span(hub, self._group, headers)
                     )
                     results = await self._compute(work, span)
+                    self._computed.append((work, results))
                 async with self._publishing:
-                    await self._publish(work, results)
+                    await self._publish(work)
                 async with self._settling:
                     await self._settle(work)
         except Dropped:
-            pass
+            if not work.claim.closing:  # what is dropped and committed over would be lost
+                self.fail(RuntimeError("a batch was dropped although its claim goes on"))
         except Exception as error:
             self.fail(error)
         finally:
@@ -153,7 +159,7 @@ class Pipeline:
             raise Dropped
         began = time.perf_counter()
         with self._tracing.span("score"):
-            results = await self._computed(work.events)
+            results = await self._results(work.events)
         self._pace = (time.perf_counter() - began) / len(work.events)
         traces = [event.traceparent for event in results.events]
         span.link(trace for trace in traces if isinstance(trace, str))
@@ -162,27 +168,49 @@ class Pipeline:
         self._limit.look(rejections, len(work.events))
         return results
 
-    async def _computed(self, events: Sequence[Received]) -> Results:
+    async def _results(self, events: Sequence[Received]) -> Results:
         """In a thread, unless it is soon done: to wake one costs more than that."""
         now = self._clock()
         if self._pace * len(events) < QUICK_SECONDS:
             return self._handler.compute(events, now)
         return await asyncio.to_thread(self._handler.compute, events, now)
 
-    async def _publish(self, work: Work, results: Results) -> None:
+    async def _publish(self, work: Work) -> None:
+        """Publish what was computed, unless that was done with an earlier batch."""
+        if work.published:
+            return
         if work.claim.closing:
             raise Dropped
-        work.begun = True
+        group = self._next_computed()
+        if not any(work is other for other, _ in group):
+            raise Dropped  # with the batch that took it along
+        for begun, _ in group:
+            begun.begun = True
 
         async def step(attempt: int) -> None:
             # 4 publish scores
-            await self._send(self._handler.scores_hub, results.scores)
+            scores = [score for _, results in group for score in results.scores]
+            await self._send(self._handler.scores_hub, scores)
             # 5 publish dead letters
-            letters = self._handler.dead_letters(results, attempt)
-            await self._send(self._handler.dead_letters_hub, letters)
+            letters = [self._handler.dead_letters(results, attempt) for _, results in group]
+            await self._send(self._handler.dead_letters_hub, [*chain.from_iterable(letters)])
 
-        await self._trying.until_done("publish", [work.claim], step)
-        self._published.append((work, results))
+        await self._trying.until_done("publish", list({w.claim for w, _ in group}), step)
+        for done, _ in group:
+            done.published = True
+        self._published += group
+
+    def _next_computed(self) -> list[tuple[Work, Results]]:
+        """Batches that wait to be published, the oldest first, without those whose claims end."""
+        waiting = [(work, results) for work, results in self._computed if not work.claim.closing]
+        records, count = 0, 0
+        for work, _ in waiting:
+            if count and records + len(work.events) > self._max_records * PUBLISHED_BATCHES:
+                break
+            records += len(work.events)
+            count += 1
+        self._computed = waiting[count:]
+        return waiting[:count]
 
     async def _send(self, hub: str, messages: Sequence[Outgoing]) -> None:
         """With a header that continues the trace, when there is one."""

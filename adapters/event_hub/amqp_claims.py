@@ -118,11 +118,12 @@ class AmqpClaims:
         """
         try:
             properties = await client.get_partition_properties(hold.partition_id)
-        except EventHubError as error:
+        except BaseException as error:  # cancelled, too: it did not answer in time
             hold.untold()
-            hopeless = self._asking.failed(hold.partition_id, error)
-            if hopeless is not None:
-                self.fail(hopeless)
+            if isinstance(error, EventHubError):
+                hopeless = self._asking.failed(hold.partition_id, error)
+                if hopeless is not None:
+                    self.fail(hopeless)
             raise
         self._asking.over(hold.partition_id)
         hold.told(properties)

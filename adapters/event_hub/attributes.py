@@ -28,7 +28,7 @@ def binary_attributes(headers: Headers) -> dict[str, bytes] | None:
     trace = b""
     for name, value in headers:
         if name == "content-type":
-            if value.strip().lower().startswith(_STRUCTURED):
+            if value.startswith(_STRUCTURED) or value.strip().lower().startswith(_STRUCTURED):
                 return None
         elif name.startswith(PREFIXES):
             plain = name[len(_KAFKA) if name.startswith(_KAFKA) else _AMQP_LENGTH :]

@@ -27,11 +27,11 @@ def plain_headers(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
     text. Encodings of smaller numbers and of booleans look like text; they are decoded in
     CloudEvents attributes of an event whose specversion shows that its attributes are encoded.
     """
-    plain = tuple([(name, value or b"") for name, value in headers])
+    plain = tuple(headers)
     for _, value in plain:
-        if _FIRST <= value[:1] < _END:
-            return _decoded(plain)
-    return plain
+        if value is None or _FIRST <= value[:1] < _END:
+            return _decoded(tuple([(name, value or b"") for name, value in plain]))
+    return plain  # type: ignore[return-value]  # none of them is None
 
 
 def _decoded(headers: Headers) -> Headers:

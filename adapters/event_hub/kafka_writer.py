@@ -88,19 +88,23 @@ class KafkaWriter:
         self, producer: AIOKafkaProducer, messages: Sequence[Outgoing]
     ) -> list[tuple[str, int, Any]]:
         """One record batch for each partition, with its messages in their order."""
-        partitions = {
-            hub: sorted(await producer.partitions_for(hub)) for hub in {m.hub for m in messages}
-        }
-        batches: dict[tuple[str, int], Any] = {}
-        for m in messages:
-            known = partitions[m.hub]
-            if m.key is None:
-                self._turn += 1
-                place = self._turn % len(known)
-            else:
-                place = place_of_key(m.key, len(known))
-            batch = batches.get((m.hub, place))
-            if batch is None:
-                batch = batches[m.hub, place] = producer.create_batch()
-            batch.append(timestamp=None, key=m.key, value=m.value, headers=list(m.headers))
-        return [(hub, partitions[hub][place], batch) for (hub, place), batch in batches.items()]
+        found: list[tuple[str, int, Any]] = []
+        for hub in dict.fromkeys(m.hub for m in messages):
+            known = sorted(await producer.partitions_for(hub))
+            batches: dict[int, Any] = {}
+            for m in messages:
+                if m.hub != hub:
+                    continue
+                place = self._place(m.key, len(known))
+                batch = batches.get(place)
+                if batch is None:
+                    batch = batches[place] = producer.create_batch()
+                batch.append(timestamp=None, key=m.key, value=m.value, headers=list(m.headers))
+            found += [(hub, known[place], batch) for place, batch in batches.items()]
+        return found
+
+    def _place(self, key: bytes | None, count: int) -> int:
+        if key is not None:
+            return place_of_key(key, count)
+        self._turn += 1
+        return self._turn % count

@@ -133,5 +133,5 @@ class Account:
         found = set()
         for number in range(self.count):
             origin = places.get(number, (SOURCE, event_id(number)))
-            found.add(derived_id("stream", *origin, self.digest))
+            found.add(derived_id(*origin, self.digest))
         return found

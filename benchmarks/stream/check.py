@@ -66,7 +66,7 @@ def dead_letter(number: int, code: str) -> Message:
 
 def entry(number: int) -> str:
     """The id of an inference log entry."""
-    return derived_id("stream", SOURCE, event_id(number), DIGEST)
+    return derived_id(SOURCE, event_id(number), DIGEST)
 
 
 def wrong() -> Iterator[tuple[str, Outcome]]:

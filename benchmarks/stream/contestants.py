@@ -2,11 +2,11 @@
 
     python -m benchmarks.stream.contestants < PLAN
 
-`consume` only reads, with aiokafka. `pass` is a FastStream handler that republishes each batch as it
-is, `decode` the same with FastStream's own decoding of JSON and back. `pyfunc` is a FastStream handler
-that decodes a message, calls the MLflow model and publishes its score. The handlers acknowledge when
-they are done (`AckPolicy.ACK`). It ends after the plan's number of events; `consume` says how many
-seconds lay between its first and its last fetch.
+`consume` only reads, with aiokafka. `pass` is a FastStream handler that republishes each batch as
+it is, `decode` the same with FastStream's own decoding of JSON and back. `pyfunc` is a FastStream
+handler that decodes a message, calls the MLflow model and publishes its score. The handlers
+acknowledge when they are done (`AckPolicy.ACK`). It ends after the plan's number of events;
+`consume` says how many seconds lay between its first and its last fetch.
 """
 
 import asyncio

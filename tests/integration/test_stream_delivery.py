@@ -37,7 +37,7 @@ async def test_killing_the_worker_loses_nothing(
     assert {e["id"] for e in reader.events["scores"]} == expected
     assert reader.events["dead"] == []
     logged = {e["entry_id"] for e in worker.entries()}
-    assert logged == {derived_id("stream", SOURCE, f"e{i}", digest) for i in range(3000)}
+    assert logged == {derived_id(SOURCE, f"e{i}", digest) for i in range(3000)}
 
 
 async def test_two_workers_share_the_partitions(broker: str, start: StartWorker) -> None:

@@ -214,7 +214,7 @@ class Answering:
     """The SDK's client, as far as it is asked."""
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     async def get_partition_properties(self, _: str) -> dict[str, Any]:
         """Two events, or an error."""
@@ -255,7 +255,10 @@ async def test_a_sign_in_that_is_refused_from_some_time_on_ends_the_worker(
     assert isinstance(member.taker.failure, ConfigurationError)
 
 
-async def test_a_receiver_that_is_refused_ends_the_worker(member: Member) -> None:
+@pytest.mark.parametrize("outage", [ConnectError("refused"), asyncio.CancelledError()])
+async def test_a_receiver_that_is_refused_ends_the_worker(
+    member: Member, outage: BaseException
+) -> None:
     """The SDK says nothing, not even that there are no events; the hub answers."""
     client, holds = Answering(), list(member.claims.holds)
 
@@ -268,8 +271,8 @@ async def test_a_receiver_that_is_refused_ends_the_worker(member: Member) -> Non
     await look(0)
     await look(SILENT_SECONDS)
     await look(DEAF_SECONDS - 1)
-    client.error = ConnectError("refused")
-    with pytest.raises(ConnectError):  # an outage: from its end on, time counts anew
+    client.error = outage
+    with pytest.raises(type(outage)):  # from its end on, time counts anew
         await look(1)
     client.error = None
     await look(1)

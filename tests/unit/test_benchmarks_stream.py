@@ -53,7 +53,7 @@ def test_entries_of_undecoded_events_go_by_place() -> None:
     account = Account(1, 1, "d", {0: "malformed"})
     data = {"causationid": None, "code": "malformed", "hub": "h", "partition": 2, "offset": 9}
     account.dead_letter(poison_key(0), {"id": "x", "data": data})
-    assert account.check_log([derived_id("stream", "h", "2", "9", "d")] * 2) == 1
+    assert account.check_log([derived_id("h", "2", "9", "d")] * 2) == 1
     assert account.complete
     assert account.settled() == {}
     assert (account.scores, account.dead_letters) == (0, 1)

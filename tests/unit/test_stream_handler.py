@@ -165,9 +165,9 @@ def test_results_add_up_and_keep_their_order(model: ModelBundle) -> None:
     assert len(results.entries) == len(results.scored) + len(results.rejected) == 6
     digest = model.version.digest
     assert list(results.entries.entry_ids) == [
-        *(derived_id("stream", SOURCE, f"e{i}", digest) for i in (0, 2, 3, 5)),
-        derived_id("stream", "events", "2", "1", digest),
-        derived_id("stream", SOURCE, "e4", digest),
+        *(derived_id(SOURCE, f"e{i}", digest) for i in (0, 2, 3, 5)),
+        derived_id("events", "2", "1", digest),
+        derived_id(SOURCE, "e4", digest),
     ]
     assert results.entries.request_id == "events/2/0-5"
 

@@ -15,6 +15,7 @@ from adapters.event_hub.ports import Claim, PartitionsMoved
 from scoring.errors import BrokerUnavailable, StorageUnavailable
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
+from stream_worker.pipeline import PUBLISHED_BATCHES
 from tests.support.broker import MemoryLog, MemoryWriter
 from tests.support.stream_rig import NOW, Rig, TestedSource, batch
 from tests.support.toy import load_toy
@@ -52,10 +53,14 @@ class World:
         await asyncio.sleep(self.random.choice([0, 0, 0.001, 0.01]))
 
     def publish(self, place: Place) -> None:
-        """Everything that cannot be of the same batch has been answered by now."""
+        """Earlier events that have the same kind of answer have it by now; so has everything that
+        cannot be published together with this one.
+        """
         partition, offset = place
-        before = range(offset + 1 - self.most)
-        assert self.answered.issuperset((partition, earlier) for earlier in before), place
+        same = [e for e in range(offset) if poisons(partition, e) == poisons(partition, offset)]
+        before = range(offset + 1 - self.most * PUBLISHED_BATCHES)
+        earlier = {(partition, e) for e in (*same, *before)}
+        assert self.answered.issuperset(earlier), place
         self.answered.add(place)
 
     def commit(self, claim: Claim, event: Received) -> None:
@@ -66,6 +71,11 @@ class World:
         assert everything <= self.answered
         assert everything <= self.logged
         self.committed[partition] = end
+
+
+def poisons(partition: int, offset: int) -> bool:
+    """Whether the event there cannot be decoded."""
+    return offset % 7 == partition
 
 
 def _place(message: Outgoing) -> Place:
@@ -147,7 +157,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
 
 async def deliver(rig: Rig, world: World, claim: Claim) -> None:
     """Give the events of a claim from where the group has committed, as a source does."""
-    poison = [offset for offset in range(EVENTS) if offset % 7 == claim.partition]
+    poison = [offset for offset in range(EVENTS) if poisons(claim.partition, offset)]
     offset = world.committed[claim.partition]
     while offset < EVENTS and not claim.closing:
         count = world.random.randint(1, 6)
@@ -177,7 +187,7 @@ def places(model: ModelBundle) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for partition in range(PARTITIONS):
         claim = Claim("events", partition)
-        poison = [offset for offset in range(EVENTS) if offset % 7 == partition]
+        poison = [offset for offset in range(EVENTS) if poisons(partition, offset)]
         for event in batch(claim, 0, EVENTS, poison):
             entries = rig.handler.compute([event], NOW).entries
             found[entries.entry_ids[0]] = (partition, event.offset)
