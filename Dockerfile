@@ -26,11 +26,11 @@ RUN uv venv /venv
 FROM build AS scoring-venv
 RUN echo "scipy; python_version < '3'" > no-scipy.txt \
     && uv pip install --only-binary :all: -r pyproject.toml --override no-scipy.txt \
-    --extra online --extra stream --extra batch --extra azure --extra reasons --extra tracing
+    --extra online --extra stream --extra batch --extra delta --extra azure --extra reasons --extra tracing
 
 FROM build AS scoring-pyfunc-venv
 RUN uv pip install --only-binary :all: -r pyproject.toml \
-    --extra online --extra stream --extra batch --extra azure --extra reasons --extra tracing --extra pyfunc
+    --extra online --extra stream --extra batch --extra delta --extra azure --extra reasons --extra tracing --extra pyfunc
 
 FROM build AS monitoring-venv
 RUN uv pip install --only-binary :all: -r pyproject.toml --extra monitoring --extra azure

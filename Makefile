@@ -8,7 +8,7 @@ NPM_DIR := var/npm
 ASYNCAPI := $(NPM_DIR)/node_modules/@asyncapi/specs/schemas/3.0.0.json
 KAFKA_DIR := var/kafka
 
-.PHONY: demo test test-integration kafka check format bench bench-online bench-stream lock clean help
+.PHONY: demo test test-integration kafka check format bench bench-online bench-stream bench-batch lock clean help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,11 @@ demo: $(READY)  ## train, package, serve in three lanes, watch; everything on th
 	$(BIN)/trilane demo
 
 test: $(READY)  ## every test that needs nothing but the lock
-	$(BIN)/python -m pytest -m "not azurite and not kafka and not asyncapi and not kubectl and not chromium and not fuzz"
+	$(BIN)/python -m pytest -m "not azurite and not kafka and not asyncapi and not spark and not kubectl and not chromium and not fuzz"
 
-test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(ASYNCAPI) $(KAFKA_DIR)/.ready  ## tests against Azurite, Apache Kafka, kubectl and Chromium, and the fuzz (needs npm, java, mvn, kubectl, chromium)
+test-integration: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(ASYNCAPI) $(KAFKA_DIR)/.ready  ## tests against Azurite, Apache Kafka, Spark, kubectl and Chromium, and the fuzz (needs npm, java, mvn, kubectl, chromium)
 	$(BIN)/python -m tests.support.azurite $(NPM_DIR)/node_modules/.bin/azurite-blob \
-	  $(BIN)/python -m pytest -m "azurite or kafka or asyncapi or kubectl or chromium or fuzz"
+	  $(BIN)/python -m pytest -m "azurite or kafka or asyncapi or spark or kubectl or chromium or fuzz"
 
 kafka: $(KAFKA_DIR)/.ready  ## Apache Kafka for the tests (needs java, mvn)
 
@@ -45,6 +45,9 @@ bench-online: $(READY)  ## speed and survival of the online API beside its peers
 
 bench-stream: $(READY) $(NPM_DIR)/node_modules/.bin/azurite-blob $(KAFKA_DIR)/.ready  ## speed and survival of the stream worker (needs npm, java, mvn; after demo)
 	$(BIN)/python -m benchmarks.stream
+
+bench-batch: $(READY)  ## speed and survival of the batch scorer beside its peers (needs java; after demo)
+	$(BIN)/python -m benchmarks.batch
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

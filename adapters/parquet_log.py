@@ -2,6 +2,7 @@
 
 `inference-log/model=<name>/version=<v>/date=<d>/hour=<h>/part-<hash>.parquet`, partitioned by the
 hour of the event time in UTC. The hash is that of the entry ids, so a repeat replaces its file.
+Beside them may lie references to entries that are not written again (`adapters.log_references`).
 """
 
 import hashlib
@@ -30,7 +31,7 @@ _KEY_TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(),
     "timestamp": _TIMESTAMP,
 }
-_OUTPUT_TYPES: Mapping[str, pa.DataType] = {
+OUTPUT_TYPES: Mapping[str, pa.DataType] = {
     "double": pa.float64(),
     "long": pa.int64(),
     "boolean": pa.bool_(),
@@ -70,7 +71,7 @@ def log_schema(schema: Schema, outputs: Sequence[OutputColumn]) -> pa.Schema:
     layout = LogLayout.of(schema, outputs)
     fields = [pa.field(name, _KEY_TYPES[kind]) for name, kind in KEY_COLUMNS.items()]
     fields += [pa.field(layout.features[f.name], ARROW_TYPES[f.type]) for f in schema.features]
-    fields += [pa.field(layout.outputs[c.name], _OUTPUT_TYPES[c.type]) for c in outputs]
+    fields += [pa.field(layout.outputs[c.name], OUTPUT_TYPES[c.type]) for c in outputs]
     fields.append(pa.field(OUTLIER_COLUMN, pa.float64()))
     return pa.schema(fields)
 
@@ -82,37 +83,38 @@ def log_table(schema: Schema, outputs: Sequence[OutputColumn], entries: LogBatch
     version = scored.model
     request = entries.request_id
     keys: dict[str, Any] = {
-        "schema_version": _Same(SCHEMA_VERSION),
+        "schema_version": Same(SCHEMA_VERSION),
         "entry_id": entries.entry_ids,
         "record_id": [*scored.batch.record_ids, *(r.record_id for r in rejected)],
-        "lane": _Same(entries.lane),
-        "request_id": _Same(request) if isinstance(request, str) else request,
-        "model_name": _Same(version.name),
-        "model_version": _Same(version.version),
-        "model_digest": _Same(version.digest),
+        "lane": Same(entries.lane),
+        "request_id": Same(request) if isinstance(request, str) else request,
+        "model_name": Same(version.name),
+        "model_version": Same(version.version),
+        "model_digest": Same(version.digest),
         "event_time": entries.event_times,
-        "scored_at": _Same(entries.scored_at),
+        "scored_at": Same(entries.scored_at),
         "outcome": ["scored"] * len(scored) + ["rejected"] * missing,
         "rejection_code": [None] * len(scored) + [str(r.code) for r in rejected],
     }
     target = log_schema(schema, outputs)
-    columns = [_array(keys[name], target.field(name).type, count) for name in KEY_COLUMNS]
+    columns = [key_array(keys[name], target.field(name).type, count) for name in KEY_COLUMNS]
     values = [*scored.batch.columns, *(scored.outputs[c.name] for c in outputs)]
     anomaly = scored.outlier_scores
     values.append(np.full(len(scored), np.nan) if anomaly is None else anomaly)
     for field, column in zip(list(target)[len(KEY_COLUMNS) :], values, strict=True):
-        columns.append(_with_nulls(column, missing, field.type))
+        columns.append(value_array(column, missing, field.type))
     return pa.Table.from_arrays(columns, schema=target)
 
 
-class _Same(NamedTuple):
+class Same(NamedTuple):
     """One value for all entries, which is quicker than a list of it."""
 
     value: Any
 
 
-def _array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
-    if isinstance(values, _Same):
+def key_array(values: Any, kind: pa.DataType, count: int) -> pa.Array:
+    """A key column: one value per entry, or the `Same` for all."""
+    if isinstance(values, Same):
         return pa.repeat(pa.scalar(values.value, kind), count)
     return pa.array(values, kind)
 
@@ -122,16 +124,17 @@ def arrow_array(column: Column, kind: pa.DataType) -> pa.Array:
     return pa.array(column, kind, from_pandas=True)
 
 
+def value_array(column: Column | pa.Array, missing: int, kind: pa.DataType) -> pa.Array:
+    """A column of scored entries, with nulls behind it for as many rejected ones."""
+    values = column if isinstance(column, pa.Array) else arrow_array(column, kind)
+    return pa.concat_arrays([values, pa.nulls(missing, kind)]) if missing else values
+
+
 def parquet_bytes(table: pa.Table) -> bytes:
     """A table as one Parquet file; the same table gives the same bytes."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()
-
-
-def _with_nulls(column: Column, missing: int, kind: pa.DataType) -> pa.Array:
-    values = arrow_array(column, kind)
-    return pa.concat_arrays([values, pa.nulls(missing, kind)]) if missing else values
 
 
 def _by_hour(table: pa.Table) -> Iterator[tuple[datetime, pa.Table]]:

@@ -1,106 +1,186 @@
-"""What `trilane batch` does: wiring, one run, a summary."""
+"""What `trilane batch` does: plan a run or find it begun, do this process's share, end it."""
 
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC
 
-from adapters.parquet_log import ParquetInferenceLog
-from adapters.storage import Storage, open_storage
-from batch_scorer.inputs import find_inputs
+from adapters.storage import Lease, Storage
+from batch_scorer.accounts import missing
+from batch_scorer.assembly import encoder_of, open_output, opened_runner
+from batch_scorer.finish import finish_run, settle
+from batch_scorer.inputs import chosen_files
+from batch_scorer.ledger import LEASE, Ledger, PieceReport
+from batch_scorer.local_engine import LocalEngine
+from batch_scorer.outcome import Outcome
+from batch_scorer.pieces import Engine
+from batch_scorer.plan import WORK, Piece, Plan, PlannedFile, agreed_plan
 from batch_scorer.progress import show_progress
-from batch_scorer.run import Clock, Run, RunSpec
-from batch_scorer.run_manifest import RunManifest, read_run_manifest, run_directory
+from batch_scorer.proposal import check_apart, proposed_plan
+from batch_scorer.report import previous_run
+from batch_scorer.run_manifest import (
+    RUN_MANIFEST,
+    RunManifest,
+    read_run_manifest,
+    run_directory,
+)
 from batch_scorer.settings import BatchSettings
+from batch_scorer.summary import summarize
+from batch_scorer.unit import Clock
 from scoring.bundles import champion_path
-from scoring.errors import ConfigurationError
 from scoring.model import ModelBundle
 from scoring.model_document import model_identity
 from scoring.model_loader import load_model
-from scoring.schema import FieldType
 
 _log = logging.getLogger(__name__)
 
 
-def run_job(settings: BatchSettings, clock: Clock) -> str:
-    """Do one run, or find it complete; returns a summary for people, without values of records.
+def run_job(settings: BatchSettings, clock: Clock) -> Outcome:
+    """Do one run or this shard's share of it, or find it complete.
 
-    Blocks until the run is complete. SIGTERM ends it after the chunk in hand with TransientError,
-    and the run stays unfinished. Raises TrilaneError.
+    Blocks until that is done. SIGTERM ends it after the units in hand with TransientError, and the
+    run stays unfinished. Raises TrilaneError.
     """
     started = clock().astimezone(UTC)
     run_id = settings.run_id or f"{started:%Y-%m-%d}"
-    secret = settings.connection_string()
-    output = open_storage(settings.output, secret)
-    done = read_run_manifest(output, run_id)
-    if done is not None:
-        return f"run {run_id} is complete already; nothing was written\n{_summary(done, output)}"
-    source = open_storage(settings.input, secret)
-    _check_apart(source, output)
-    files = find_inputs(source)
-    threads = settings.threads or available_cpus()
-    model = load_model(champion_path(settings.bundle), started, threads)
-    _check_record_id(settings, model)
-    if settings.reasons:
-        model.require_explainer()
-    log = ParquetInferenceLog(open_storage(settings.storage_url, secret), model)
-    spec = RunSpec(
-        run_id=run_id,
-        record_id_column=settings.record_id_column,
-        chunk_records=settings.chunk_records,
-        event_time=(settings.as_of or started).astimezone(UTC),
-        started=started,
-        reasons=min(settings.reasons, len(model.schema.names)),
-    )
-    figures = {"files": len(files), "bytes": sum(f.size for f in files), "threads": threads}
-    figures |= {"reasons": spec.reasons}
-    _log.info("run started", extra={"run_id": run_id, **model_identity(model), **figures})
-    with _noticing_sigterm() as stopping, show_progress(files, clock) as progress:
-        manifest = Run(spec, model, source, output, log, clock, stopping).score(files, progress)
-    return _summary(manifest, output)
+    output = open_output(settings)
+    standing = read_run_manifest(output, run_id)
+    if standing is not None and standing.outcome == "complete":
+        settle(settings, output, standing)
+        text = summarize(standing, output, previous_run(output, standing))
+        return Outcome(f"run {run_id} is complete already; nothing was scored\n{text}")
+    model = load_model(champion_path(settings.bundle), started, available_threads(settings))
+    source, files = chosen_files(settings, model.schema, output, run_id)
+    check_apart(source, output)
+    wanted = proposed_plan(settings, run_id, source, files, model, started)
+    work = f"{run_directory(run_id)}/{WORK}"
+    with _held(output, f"{work}/shard-{settings.shard:05d}{LEASE}", settings) as lease:
+        if settings.restart:
+            _begin_anew(output, run_id)
+        plan = agreed_plan(output, wanted)
+        return _Attempt(settings, plan, model, source, output, clock).run(lease.check)
 
 
-def available_cpus() -> int:
-    """CPUs that this process may use, where the system says so; else those of the machine."""
+class _Attempt:
+    """This process's share of a run."""
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        plan: Plan,
+        model: ModelBundle,
+        source: Storage,
+        output: Storage,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._model = model
+        self._source = source
+        self._output = output
+        self._clock = clock
+        self._ledger = Ledger(output, plan.run_id)
+
+    def run(self, still_ours: Callable[[], None]) -> Outcome:
+        """Score what nobody has, then finish the run if nothing is missing."""
+        settings, plan = self._settings, self._plan
+        recorded = self._ledger.pieces(plan.files)
+        mine = list(plan.pieces(settings.shard, settings.shards))
+        wanted = [(file, piece) for file, piece in mine if _unfinished(recorded, file, piece)]
+        _log.info("run started", extra=self._figures(len(mine), len(wanted)))
+        if wanted:
+            with (
+                _noticing_sigterm() as stopping,
+                show_progress(mine, recorded) as progress,
+            ):
+                engine = self._engine(still_ours, stopping)
+                engine.run(wanted, progress)
+        left = missing(plan, self._ledger.pieces(plan.files))
+        if left:
+            share = f"shard {settings.shard} of {settings.shards} is done"
+            return Outcome(f"{share}; {left:,} pieces of other shards are still to come")
+        with _held(self._output, f"{run_directory(plan.run_id)}/{WORK}/finish{LEASE}", settings):
+            manifest, previous = self._finished()
+        if manifest.outcome == "complete":
+            settle(settings, self._output, manifest)
+        return Outcome(summarize(manifest, self._output, previous), manifest.failure)
+
+    def _engine(self, still_ours: Callable[[], None], stopping: Callable[[], bool]) -> Engine:
+        if self._settings.engine == "spark":
+            from batch_scorer.spark_engine import SparkEngine
+
+            return SparkEngine(self._settings, self._plan, stopping)
+        return LocalEngine(
+            lambda: opened_runner(
+                self._settings,
+                self._plan,
+                self._model,
+                self._source,
+                self._clock,
+                still_ours,
+                stopping,
+            ),
+            available_threads(self._settings),
+        )
+
+    def _finished(self) -> tuple[RunManifest, RunManifest | None]:
+        """The manifest, which another shard may have written meanwhile, and the previous run's."""
+        settings, plan, output = self._settings, self._plan, self._output
+        standing = read_run_manifest(output, plan.run_id)
+        if standing is not None and standing.outcome == "complete":
+            return standing, previous_run(output, standing)
+        recorded = self._ledger.pieces(plan.files)
+        encoder = encoder_of(plan, self._model)
+        return finish_run(settings, output, plan, recorded, encoder, self._clock)
+
+    def _figures(self, pieces: int, wanted: int) -> dict[str, object]:
+        plan, files = self._plan, self._plan.files
+        return {
+            "run_id": plan.run_id,
+            **model_identity(self._model),
+            "files": len(files),
+            "bytes": sum(file.size for file in files),
+            "pieces": pieces,
+            "pieces_to_do": wanted,
+            "shard": self._settings.shard,
+            "shards": self._settings.shards,
+            "threads": available_threads(self._settings),
+            "engine": self._settings.engine,
+            "reasons": plan.shape.reasons,
+            "logged_by": "reference" if plan.by_reference else "rows",
+        }
+
+
+def _unfinished(
+    recorded: Mapping[tuple[int, int], PieceReport], file: PlannedFile, piece: Piece
+) -> bool:
+    report = recorded.get((file.index, piece.index))
+    return report is None or report.error is not None
+
+
+def _held(output: Storage, path: str, settings: BatchSettings) -> Lease:
+    """A lease that is held: after the death of its holder a blob's takes a minute to end."""
+    lease = output.lease(path)
+    lease.acquire(settings.lease_wait_seconds)
+    return lease
+
+
+def _begin_anew(output: Storage, run_id: str) -> None:
+    """Drop what was done; parts are written again under their names, or dropped at the end."""
+    output.delete(f"{run_directory(run_id)}/{RUN_MANIFEST}")
+    Ledger(output, run_id).drop()
+
+
+def available_threads(settings: BatchSettings) -> int:
+    """Threads that score: as the settings say, or CPUs that this process may use."""
+    if settings.threads is not None:
+        return settings.threads
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _check_record_id(settings: BatchSettings, model: ModelBundle) -> None:
-    """A feature can be the id too, if every value of it can be one."""
-    for feature in model.schema.features:
-        usable = feature.type in (FieldType.STRING, FieldType.INTEGER, FieldType.LONG)
-        if feature.name == settings.record_id_column and not usable:
-            raise ConfigurationError(
-                f"the record id column '{feature.name}' is a feature of type {feature.type}, which "
-                "cannot identify a record; name another column by --record-id-column"
-            )
-
-
-def _check_apart(source: Storage, output: Storage) -> None:
-    if f"{output.url.rstrip('/')}/".startswith(f"{source.url.rstrip('/')}/"):
-        raise ConfigurationError(
-            f"the output {output.url} lies in the input {source.url}: "
-            "the next run would read the scores of this one"
-        )
-
-
-def _summary(manifest: RunManifest, output: Storage) -> str:
-    totals, model = manifest.totals, manifest.model
-    counts = f"{totals.received:,} received, {totals.scored:,} scored, {totals.rejected:,} rejected"
-    codes = ", ".join(f"{c} {n:,}" for c, n in list(manifest.rejections.items())[:5])
-    return "\n".join(
-        [
-            f"run {manifest.run_id}: {counts} in {manifest.seconds:.1f} s",
-            *([f"rejected: {codes}"] if codes else []),
-            f"model {model.name} version {model.version} digest {model.digest[:12]}",
-            f"output {output.url_of(run_directory(manifest.run_id))}",
-        ]
-    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from adapters.storage import Storage
+from batch_scorer.distribution import Distribution
 from scoring.errors import InputError
 
 RUN_MANIFEST: Final = "manifest.json"
@@ -26,7 +27,10 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class InputReport(msgspec.Struct, frozen=True):
-    """One input file: which content was read, and what became of its records."""
+    """One input file: which content was read, and what became of its records; `seconds` of work.
+
+    `error` says why the file as a whole could not be read, or not to its end.
+    """
 
     file: str
     url: str
@@ -36,6 +40,7 @@ class InputReport(msgspec.Struct, frozen=True):
     scored: int
     rejected: int
     seconds: float
+    error: str | None = None
 
 
 class ModelReport(msgspec.Struct, frozen=True):
@@ -52,11 +57,17 @@ class ModelReport(msgspec.Struct, frozen=True):
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """One complete run. Times are ISO 8601 in UTC, durations seconds; `reasons` per record."""
+    """One run. Times are ISO 8601 in UTC, durations seconds; `reasons` per record.
+
+    A run that failed has everything that could be scored, and `failure` says what is missing; the
+    next attempt does what is missing. `distribution` is that of each output, by name.
+    """
 
     format: int
     run_id: str
-    outcome: Literal["complete"]
+    input: str = ""
+    outcome: Literal["complete", "failed"]
+    failure: str | None = None
     model: ModelReport
     record_id_column: str
     chunk_records: int
@@ -67,6 +78,8 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     totals: Counts
     rejections: dict[str, int]
+    bins: dict[str, list[float]] = {}
+    distribution: dict[str, Distribution] = {}
     inputs: list[InputReport]
 
 
@@ -76,7 +89,7 @@ def run_directory(run_id: str) -> str:
 
 
 def read_run_manifest(output: Storage, run_id: str) -> RunManifest | None:
-    """The manifest of a run, or None while the run is not complete.
+    """The manifest of a run, or None while there is none.
 
     Blocks on storage. Raises InputError when there is one that cannot be read.
     """

@@ -1,13 +1,17 @@
 """What `trilane batch` takes."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AliasChoices, AwareDatetime, Field, model_validator
 
+from adapters.hub_settings import ResultSettings
+from adapters.record_files.chunks import CsvDialect
 from adapters.settings import StorageSettings
+from scoring.errors import ConfigurationError
 
 
-class BatchSettings(StorageSettings):
+class BatchSettings(StorageSettings, ResultSettings):
     """Settings of the batch scorer."""
 
     bundle: Path = Field(
@@ -15,7 +19,8 @@ class BatchSettings(StorageSettings):
     )
     input: str = Field(
         min_length=1,
-        description="A CSV, JSON Lines or Parquet file, or a directory or prefix of such files.",
+        description="A file of records, a directory or prefix of such files, a glob, or a Delta"
+        " table: CSV, JSON Lines, Parquet.",
     )
     output: str = Field(min_length=1, description="Directory or prefix that gets run=<run id>/.")
     run_id: str | None = Field(
@@ -23,9 +28,31 @@ class BatchSettings(StorageSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
         description="Name of the run; a run of the same name is completed. Today's date in UTC.",
     )
+    restart: bool = Field(
+        False, description="Drop what an unfinished or failed run of this name has done."
+    )
+    dry_run: bool = Field(
+        False, description="Say what would be read and check samples of it; write nothing."
+    )
+    incremental: Literal["none", "files", "partitions"] = Field(
+        "none", description="Leave out the files, or Hive partitions, that a complete run scored."
+    )
+    full: bool = Field(False, description="Leave nothing out, this once.")
     record_id_column: str = Field(
         "record_id", min_length=1, description="Column with the record id."
     )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="New names of the input's columns, as JSON: its name to the model's.",
+    )
+    csv_delimiter: str = Field(
+        "auto", min_length=1, description="One character, or auto: comma, semicolon, tab or bar."
+    )
+    csv_quote: str = Field('"', min_length=1, max_length=1, description="Quote of CSV cells.")
+    csv_encoding: str = Field(
+        "auto", min_length=1, description="Encoding of text files; auto is UTF-8 or UTF-16."
+    )
+    csv_decimal: Literal[".", ","] = Field(".", description="Decimal separator of CSV cells.")
     as_of: AwareDatetime | None = Field(
         None,
         description="Event time of every record, ISO 8601 with zone; the start of the run if not.",
@@ -33,12 +60,51 @@ class BatchSettings(StorageSettings):
     reasons: int = Field(
         0, ge=0, description="Reasons in each score: the features that moved it most; 0 for none."
     )
+    max_rejected_share: float = Field(
+        0.5, gt=0, le=1, description="Share of rejected records with which a run fails; 1 for none."
+    )
+    output_format: Literal["parquet", "csv", "delta"] = Field(
+        "parquet", description="Of the scores; delta adds a table of all runs to the parts."
+    )
+    publish: bool = Field(False, description="Publish every score to the scores hub, too.")
+    log: Literal["auto", "rows", "reference"] = Field(
+        "auto",
+        description="How the inference log gets the run: auto is by reference from 256 MiB on.",
+    )
+    engine: Literal["local", "spark"] = Field(
+        "local", description="Where pieces are scored: threads of this process, or a Spark cluster."
+    )
     threads: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Threads that score a large chunk; as many as the process has CPUs if not.",
+        description="Threads that score; as many as the process has CPUs if not.",
     )
     chunk_records: int = Field(
-        8192, ge=1, le=1_000_000, description="Most records in memory and in one part file."
+        65_536, ge=1, le=1_000_000, description="Most records in a unit of work and in a part file."
     )
+    shards: int = Field(1, ge=1, le=10_000, description="Processes that share the run.")
+    shard: int = Field(
+        0,
+        ge=0,
+        validation_alias=AliasChoices("shard", "TRILANE_SHARD", "JOB_COMPLETION_INDEX"),
+        description="Which of them this is, from 0; JOB_COMPLETION_INDEX in an Indexed Job.",
+    )
+    lease_wait_seconds: float = Field(
+        90, ge=0, description="How long another attempt at the run may take to let go of it."
+    )
+    retry_seconds: float = Field(
+        120, ge=0, description="How long a storage or hub that fails is asked again."
+    )
+
+    @model_validator(mode="after")
+    def _shard_of_shards(self) -> "BatchSettings":
+        if self.shard >= self.shards:
+            raise ValueError("--shard must be below --shards")
+        return self
+
+    def dialect(self) -> CsvDialect:
+        """How CSV files are written. Raises ConfigurationError."""
+        if self.csv_delimiter != "auto" and len(self.csv_delimiter) != 1:
+            raise ConfigurationError("--csv-delimiter must be one character, or auto")
+        return CsvDialect(self.csv_delimiter, self.csv_quote, self.csv_encoding, self.csv_decimal)

@@ -2,24 +2,26 @@
 
 import io
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from adapters.log_references import LogReference, is_reference
 from adapters.storage import Storage
 from monitoring.columns import selected
 from monitoring.profile import Profile, merge
 from monitoring.reference import Reference, profile_column
+from monitoring.references import Resolver, read_references
+from monitoring.seen import Seen, keyed
 from scoring.errors import InputError, StorageUnavailable
 
 BATCH_RECORDS = 65_536
 """Records profiled at once: what bounds the memory for features, beside one file."""
 
-_KEYS = ("entry_id", "lane", "outcome")
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +57,7 @@ NOTHING = LaneProfile(0, 0, {}, {})
 
 @dataclass(frozen=True)
 class WindowEntries:
-    """A window's entries by lane, and the files that could not be read as Parquet."""
+    """A window's entries by lane, and the files of which not all could be read."""
 
     lanes: Mapping[str, LaneProfile]
     damaged_files: tuple[str, ...]
@@ -66,81 +68,117 @@ class WindowEntries:
         return sum(self.lanes.values(), NOTHING)
 
 
-@dataclass
-class _Seen:
-    """Entry ids met so far: about 0.1 GB for a million."""
-
-    scored: set[str] = field(default_factory=set)
-    rejected: dict[str, str] = field(default_factory=dict)
-
-
-def read_entries(storage: Storage, files: Sequence[str], reference: Reference) -> WindowEntries:
+def read_entries(
+    storage: Storage,
+    files: Sequence[str],
+    reference: Reference,
+    resolver: Resolver | None = None,
+) -> WindowEntries:
     """Read and profile a window's files; blocks on storage.
 
-    An entry id that was logged twice counts once, and as scored if it ever was. A damaged file is
-    skipped and named. Raises StorageUnavailable.
+    An entry id that was logged twice counts once, and as scored if it ever was. Entries that were
+    logged by reference are made by the resolver; without one, references count as damaged. A
+    damaged file is skipped and named, and so is a reference of which not all can be had: what can
+    be is counted. Raises StorageUnavailable.
     """
-    seen = _Seen()
-    damaged: list[str] = []
-    lanes: dict[str, LaneProfile] = {}
-    for batch in _batches(_tables(storage, files, damaged)):
-        for lane, part in _profiled(batch, seen, reference).items():
-            lanes[lane] = lanes.get(lane, NOTHING) + part
-    rejected = Counter(lane for i, lane in seen.rejected.items() if i not in seen.scored)
-    for lane, count in rejected.items():
-        lanes[lane] = lanes.get(lane, NOTHING) + LaneProfile(0, count, {}, {})
-    return WindowEntries(dict(sorted(lanes.items())), tuple(damaged))
+    window = _Window(storage, reference, resolver)
+    window.read([path for path in files if not is_reference(path)])
+    window.read_references([path for path in files if is_reference(path)])
+    return window.entries()
 
 
-def _tables(storage: Storage, files: Sequence[str], damaged: list[str]) -> Iterator[pa.Table]:
-    for path in files:
-        try:
-            data = storage.read(path)
-        except InputError as error:
-            raise StorageUnavailable(f"{path} vanished while its window was read") from error
-        try:
-            table = _keyed(pq.read_table(io.BytesIO(data)))
-        except (OSError, KeyError, ValueError, pa.ArrowException):
-            _log.warning("%s is not a readable part of the inference log", path)
-            damaged.append(path)
-            continue
-        yield table
+class _Window:
+    """The entries of one window, while they are read."""
+
+    def __init__(self, storage: Storage, reference: Reference, resolver: Resolver | None) -> None:
+        self._storage = storage
+        self._reference = reference
+        self._resolver = resolver
+        self._lanes: dict[str, LaneProfile] = {}
+        self._damaged: dict[str, None] = {}
+        self._seen = Seen()
+
+    def entries(self) -> WindowEntries:
+        """What was read."""
+        lanes = dict(self._lanes)
+        for lane, count in self._seen.rejections().items():
+            lanes[lane] = lanes.get(lane, NOTHING) + LaneProfile(0, count, {}, {})
+        return WindowEntries(dict(sorted(lanes.items())), tuple(self._damaged))
+
+    def read(self, files: Sequence[str]) -> None:
+        """Files of rows."""
+        self._profile(self._fresh(self._tables(files)))
+
+    def read_references(self, files: Sequence[str]) -> None:
+        """References; after the rows."""
+        if self._resolver is None:
+            for path in files:
+                self._damage(path, "entries by reference are not read here")
+            return
+        found = read_references(self._storage, files, self._damage)
+        self._profile(self._referenced(found, self._resolver))
+
+    def _referenced(
+        self, found: Mapping[str, LogReference], resolver: Resolver
+    ) -> Iterator[pa.Table]:
+        for path, each in found.items():
+            both = each.request_id in self._seen.runs
+            tables = resolver.entries(
+                each, self._reference.watched, both, partial(self._damage, path)
+            )
+            yield from self._fresh(tables) if both else map(self._seen.count, tables)
+
+    def _damage(self, path: str, why: str) -> None:
+        if path not in self._damaged:  # a piece may have many units that say the same
+            _log.warning("not all entries of %s can be read: %s", path, why)
+        self._damaged[path] = None
+
+    def _tables(self, files: Sequence[str]) -> Iterator[pa.Table]:
+        for path in files:
+            try:
+                data = self._storage.read(path)
+            except InputError as error:
+                raise StorageUnavailable(f"{path} vanished while its window was read") from error
+            try:
+                table = keyed(pq.read_table(io.BytesIO(data)))
+            except (OSError, KeyError, ValueError, pa.ArrowException):
+                self._damage(path, "it is damaged, or has no keys")
+                continue
+            yield table
+
+    def _fresh(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The scored entries that were not met before."""
+        for table in tables:
+            for start in range(0, table.num_rows, BATCH_RECORDS):
+                yield self._seen.fresh(table.slice(start, BATCH_RECORDS))
+
+    def _profile(self, tables: Iterable[pa.Table]) -> None:
+        for group in _groups(tables):
+            for lane, part in _profiled(group, self._reference).items():
+                self._lanes[lane] = self._lanes.get(lane, NOTHING) + part
 
 
-def _keyed(table: pa.Table) -> pa.Table:
-    for name in _KEYS:
-        values = table[name].cast(pa.string())
-        if values.null_count:
-            raise ValueError(f"a null in {name}")
-        table = table.set_column(table.schema.get_field_index(name), name, values)
-    return table
-
-
-def _batches(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
-    """Tables in groups of about BATCH_RECORDS: a window may consist of very many small files."""
+def _groups(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Tables in groups of BATCH_RECORDS or more: a window may consist of very many small files."""
     group: list[pa.Table] = []
     records = 0
     for table in tables:
-        for start in range(0, table.num_rows, BATCH_RECORDS):
-            part = table.slice(start, BATCH_RECORDS)
-            group.append(part)
-            records += part.num_rows
-            if records >= BATCH_RECORDS:
-                yield group
-                group, records = [], 0
+        group.append(table)
+        records += table.num_rows
+        if records >= BATCH_RECORDS:
+            yield group
+            group, records = [], 0
     if group:
         yield group
 
 
-def _profiled(
-    tables: Sequence[pa.Table], seen: _Seen, reference: Reference
-) -> dict[str, LaneProfile]:
+def _profiled(tables: Sequence[pa.Table], reference: Reference) -> dict[str, LaneProfile]:
     parts: dict[str, list[pa.Table]] = {}
     unreadable: dict[str, dict[str, int]] = {}
     for table in tables:
-        fresh = table.filter(pa.array(_fresh(table, seen), pa.bool_()))
-        for lane in pc.unique(fresh["lane"]).to_pylist():
-            of_lane = fresh.filter(pc.equal(fresh["lane"], lane))
+        lanes = pc.unique(table["lane"]).to_pylist()
+        for lane in lanes:
+            of_lane = table.filter(pc.equal(table["lane"], lane)) if len(lanes) > 1 else table
             values, problems = selected(of_lane, reference.watched)
             parts.setdefault(lane, []).append(values)
             counts = unreadable.setdefault(lane, {})
@@ -160,17 +198,3 @@ def _lane_profile(
         for name, known in reference.columns.items()
     }
     return LaneProfile(values.num_rows, 0, columns, unreadable)
-
-
-def _fresh(table: pa.Table, seen: _Seen) -> list[bool]:
-    """Which rows are scored entries that were not met before; takes note of all."""
-    fresh = []
-    columns = (table[name].to_pylist() for name in _KEYS)
-    for entry_id, lane, outcome in zip(*columns, strict=True):
-        if outcome == "scored":
-            fresh.append(entry_id not in seen.scored)
-            seen.scored.add(entry_id)
-        else:
-            fresh.append(False)
-            seen.rejected.setdefault(entry_id, lane)
-    return fresh

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from adapters.log_references import is_reference
 from adapters.parquet_log import ROOT
 from adapters.storage import Storage
 from scoring.records import ModelVersion
 
 HOUR = timedelta(hours=1)
 
-_PARTITION = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+\.parquet$")
+_PARTITION = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})/[^/]+$")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -37,14 +38,15 @@ class Window:
 
 
 def logged_files(storage: Storage, model: ModelVersion) -> dict[Window, list[str]]:
-    """The inference log's files of a model version by window. Blocks on storage.
+    """The inference log's files of a model version by window, rows and references. Blocks on
+    storage.
 
     Raises StorageUnavailable.
     """
     found: dict[Window, list[str]] = {}
     for info in storage.list(f"{ROOT}/model={model.name}/version={model.version}"):
         partition = _PARTITION.search(info.path)
-        if partition:
+        if partition and (info.path.endswith(".parquet") or is_reference(info.path)):
             window = Window.named(f"{partition[1]}T{partition[2]}")
             found.setdefault(window, []).append(info.path)
     return found

@@ -10,6 +10,7 @@ TrilaneError
     TooManyRejections      so much is rejected that the deployment must be wrong, not the data
   TransientError           the same call may succeed later: exit 75
     StorageUnavailable     the storage did not answer, or refused for now
+    LeaseHeld              another process does the same work at this moment
     BrokerUnavailable      the event hub did not answer
     ServiceUnavailable     another service (registry, Log Analytics) did not answer
 
@@ -55,6 +56,10 @@ class TransientError(TrilaneError):
 
 class StorageUnavailable(TransientError):
     """The storage did not answer, or refused for now."""
+
+
+class LeaseHeld(TransientError):
+    """Another process does the same work at this moment; the text says which."""
 
 
 class BrokerUnavailable(TransientError):

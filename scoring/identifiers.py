@@ -23,6 +23,13 @@ def derived_ids(*parts: str | Sequence[str]) -> list[str]:
     return [sha256(join(row)).hexdigest()[:32] for row in zip(*columns, strict=False)]
 
 
+def batch_entry_ids(run_id: str, file: str, digest: str, rows: Iterable[int]) -> list[str]:
+    """The entry ids of rows of one file of a run, by their numbers in the file; `digest` is that of
+    the bundle that scores.
+    """
+    return derived_ids("batch", run_id, file, [str(row) for row in rows], digest)
+
+
 def _column(parts: Sequence[str]) -> Iterable[bytes]:
     if parts and parts.count(parts[0]) == len(parts):
         return repeat(_piece(parts[0]), len(parts))

@@ -82,6 +82,11 @@ class ModelBundle(ModelDescription):
     no_reasons: str | None = None
     workers: Executor | None = None
 
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may score with it at once."""
+        return self.manifest.backend.kind == "onnx"
+
     def require_explainer(self) -> Explainer:
         """The explainer. Raises ReasonsUnavailable, saying why, when this model gives none."""
         if self.explainer is None:

@@ -2,11 +2,11 @@
 
 Values arrive either as decoded JSON (rows) or as columns of plain Python values or NumPy arrays.
 The same record gets the same verdict and the same bits in both forms, whatever records are beside
-it. `scoring.values` has the rules for a value.
+it. `scoring.value_rules` has the rules for a value.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 from operator import itemgetter
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from scoring.records import (
     Violation,
 )
 from scoring.schema import FeatureBlock, Schema
-from scoring.values import MISSING, Checked, Values, check_block, check_values
+from scoring.values import MISSING, Checked, Coded, Values, check_block, check_values
 
 MAX_RECORD_ID_CHARACTERS: Final = 256
 RECORD_ID_RULE: Final = (
@@ -66,7 +66,7 @@ def validate_columns(
         for position, value in enumerate(columns[name]):
             if value is not MISSING:
                 _unknown_field(violations, position, name)
-    absent = [MISSING] * count
+    absent = Coded([MISSING], np.zeros(count, dtype=np.int32))
     checked = [check_values(f, columns.get(f.name, absent)) for f in schema.features]
     return _assemble(checked, record_ids, violations, frozenset())
 
@@ -112,7 +112,7 @@ def _assemble(
     violations: Violations,
     malformed: frozenset[int],
 ) -> Validated:
-    ids = [_record_id(violations, position, value) for position, value in enumerate(record_ids)]
+    ids = _record_ids(violations, record_ids)
     for _, found in checked:
         for position, violation in found:
             if position not in malformed:
@@ -120,10 +120,12 @@ def _assemble(
     arrays = [column for column, _ in checked]
     if not violations:
         positions = np.arange(len(ids), dtype=np.intp)
-        return Validated(RecordBatch(tuple(map(str, ids)), tuple(arrays)), positions, ())
-    good = [position for position in range(len(ids)) if position not in violations]
-    positions = np.asarray(good, dtype=np.intp)
-    batch = RecordBatch(tuple(str(ids[p]) for p in good), tuple(a[positions] for a in arrays))
+        return Validated(RecordBatch(tuple(ids), tuple(arrays)), positions, ())
+    kept = np.ones(len(ids), dtype=np.bool_)
+    kept[list(violations)] = False
+    positions = np.flatnonzero(kept)
+    good = tuple(compress(ids, kept.tolist()))
+    batch = RecordBatch(good, tuple(a[positions] for a in arrays))
     rejections = tuple(Rejection(p, ids[p], tuple(violations[p])) for p in sorted(violations))
     return Validated(batch, positions, rejections)
 
@@ -133,8 +135,17 @@ def as_record_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and 0 < len(value) <= MAX_RECORD_ID_CHARACTERS:
-        return value
+        return str(value)
     return None
+
+
+def _record_ids(violations: Violations, values: Sequence[Any]) -> Sequence[Any]:
+    """The ids as strings; None for each that is none."""
+    if set(map(type, values)) == {str}:
+        lengths = list(map(len, values))
+        if min(lengths) > 0 and max(lengths) <= MAX_RECORD_ID_CHARACTERS:
+            return values
+    return [_record_id(violations, position, value) for position, value in enumerate(values)]
 
 
 def _record_id(violations: Violations, position: int, value: object) -> str | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from adapters.event_hub.opening import open_source, open_writer
 from adapters.event_hub.ports import EventSource, EventWriter
+from adapters.event_hub.retries import Retries
 from adapters.parquet_log import ParquetInferenceLog
 from adapters.probes import ProbeServer
 from adapters.storage import open_storage
@@ -24,7 +25,6 @@ from stream_worker.handler import Handler
 from stream_worker.limits import RejectionLimit
 from stream_worker.pages import pages
 from stream_worker.pipeline import Pipeline
-from stream_worker.retries import Retries
 from stream_worker.settings import StreamSettings
 from stream_worker.watch import Watch
 

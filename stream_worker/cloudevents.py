@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 over Kafka: structured JSON and binary mode in, structured JSON out.
+"""CloudEvents 1.0 as they come in: structured JSON and binary mode.
 
 CloudEvents specification 1.0.2 and its Kafka protocol binding. `id` and `source` are limited to
 `MAX_ATTRIBUTE_CHARACTERS`, because outputs carry them.
@@ -10,15 +10,12 @@ from typing import Annotated, Any, cast
 import msgspec
 
 from adapters.event_hub.attributes import binary_attributes
-from adapters.event_hub.messages import Headers, Outgoing, Received
+from adapters.event_hub.messages import Received
 from scoring.json_text import NotJsonError, decode_json
 from scoring.records import RejectionCode, Violation
 
 MAX_ATTRIBUTE_CHARACTERS = 1024
-CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
-STRUCTURED_HEADERS: Headers = (("content-type", CONTENT_TYPE.encode()),)
 
-_JSON = "application/json"
 _Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ATTRIBUTE_CHARACTERS)]
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -44,17 +41,6 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def typed(self) -> bool:
         """Whether `data` is a row."""
         return isinstance(self.data, msgspec.Struct)
-
-
-class _Sent(msgspec.Struct, frozen=True, gc=False):
-    specversion: str
-    id: str
-    source: str
-    type: str
-    subject: str | msgspec.UnsetType
-    time: datetime
-    datacontenttype: str
-    data: Any
 
 
 class EventDecoder:
@@ -107,19 +93,6 @@ class EventDecoder:
             return msgspec.convert(decode_json(value), Event)
 
 
-def encode(
-    event_id: str, source: str, kind: str, subject: str | None, time: datetime, data: Any
-) -> bytes:
-    """One structured JSON event; `time` is timezone-aware."""
-    shown = msgspec.UNSET if subject is None else subject
-    return _encode(_Sent("1.0", event_id, source, kind, shown, time, _JSON, data))
-
-
-def outgoing(hub: str, subject: str, value: bytes) -> Outgoing:
-    """An encoded event, keyed by its subject."""
-    return Outgoing(hub, subject.encode(), value, STRUCTURED_HEADERS)
-
-
 def _with_data(row: type[msgspec.Struct]) -> type[Event]:
     fields = [("data", row | None, None)]
     return cast(
@@ -147,6 +120,3 @@ def _checked(event: Event) -> Event | Violation:
 
 def _malformed(rule: str) -> Violation:
     return Violation(None, RejectionCode.MALFORMED, rule)
-
-
-_encode = msgspec.json.Encoder().encode

@@ -4,10 +4,11 @@ import base64
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from adapters.event_hub.cloudevents import STRUCTURED_HEADERS, encode
 from adapters.event_hub.messages import Outgoing, Received
 from scoring.identifiers import derived_id
 from scoring.records import ModelVersion, Rejection
-from stream_worker.cloudevents import STRUCTURED_HEADERS, Event, encode
+from stream_worker.cloudevents import Event
 
 TYPE: Final = "trilane.rejection.v1"
 MAX_DETAIL_CHARACTERS: Final = 2000

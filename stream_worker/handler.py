@@ -16,21 +16,19 @@ from operator import attrgetter
 from typing import Final
 
 from adapters.event_hub.messages import Outgoing, Received
+from adapters.event_hub.score_events import ScoreEvents
 from adapters.telemetry import Stage
 from scoring.identifiers import derived_id, derived_ids
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
-from scoring.predictions import PredictionRows
 from scoring.records import Rejection, ScoredBatch, Violation
 from scoring.score import score_valid
 from scoring.typed_rows import typed_rows
-from stream_worker.cloudevents import Event, EventDecoder, encode, outgoing
+from stream_worker.cloudevents import Event, EventDecoder
 from stream_worker.dead_letter import dead_letter, origin, received_time
 from stream_worker.validating import validated
 
-SCORE_TYPE = "trilane.score.v1"
 _PLACE: Final = attrgetter("hub", "partition")
-_ADDED: Final = ("model", "causationid", "causationsource", "causationtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Handler:
         self._typed = typed_rows(model.schema, None)
         row = None if self._typed is None else self._typed.row
         self._decoder = EventDecoder(max_event_bytes, row)
-        self._rows = PredictionRows(model, _ADDED)
+        self._events = ScoreEvents(model, scores_hub)
 
     def compute(self, received: Sequence[Received], now: datetime) -> Results:
         """Steps 1 to 3; blocks for as long as the model takes. Raises ModelError."""
@@ -115,7 +113,8 @@ class Handler:
             kept = [e for place, e in enumerate(events) if place not in refused]
             of_kept = [r for place, r in enumerate(of_events) if place not in refused]
         ids, times = self._ids(kept), [*map(_event_time, of_kept, kept, repeat(now))]
-        scores = self._scores(kept, ids, times, scored, now)
+        causes = [e.id for e in kept], [e.source for e in kept]
+        scores = tuple(self._events.messages(ids, scored, now, *causes, times))
         ids += [self._id_of(r) for r in rejected]
         times += [_event_time(r.received, r.event, now) for r in rejected]
         entries = LogBatch(
@@ -159,27 +158,6 @@ class Handler:
     def _id_of(self, rejected: Rejected) -> str:
         """Of a dead letter and its entry in the log."""
         return derived_id(*origin(rejected.received, rejected.event), self.model.version.digest)
-
-    def _scores(
-        self,
-        events: Sequence[Event],
-        ids: Sequence[str],
-        times: Sequence[datetime],
-        scored: ScoredBatch,
-        now: datetime,
-    ) -> tuple[Outgoing, ...]:
-        version = self.model.version
-        named = {"name": version.name, "version": version.version}
-        kind, source, hub = SCORE_TYPE, f"trilane/{version.name}", self.scores_hub
-        causes = [e.id for e in events], [e.source for e in events]
-        rows = self._rows.rows(scored, [named] * len(events), *causes, times)
-        of_rows = zip(ids, scored.batch.record_ids, rows, strict=True)
-        return tuple(
-            [
-                outgoing(hub, record_id, encode(event_id, source, kind, record_id, now, row))
-                for event_id, record_id, row in of_rows
-            ]
-        )
 
 
 def _request_id(received: Sequence[Received]) -> str:

@@ -23,13 +23,14 @@ from typing import Final
 
 from adapters.event_hub.messages import Outgoing, Received
 from adapters.event_hub.ports import Claim, EventSource, EventWriter, PartitionsMoved
+from adapters.event_hub.retries import Retries
 from adapters.telemetry import LaneMetrics
 from adapters.tracing import NO_TRACING, BatchSpan, Tracing
 from scoring.inference_log import InferenceLog, LogBatch
 from stream_worker.handler import Handler, Results
 from stream_worker.in_hand import Dropped, InHand, Work
 from stream_worker.limits import RejectionLimit
-from stream_worker.retries import Retries, Trying
+from stream_worker.retries import Trying
 
 COMMIT_SECONDS: Final = 0.25
 """Event Hubs throttles commits to four per second and partition."""

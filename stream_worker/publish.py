@@ -120,8 +120,8 @@ def _format(settings: PublishSettings) -> str:
 def _event(settings: PublishSettings, record: FileRecord, time: datetime) -> "Outgoing":
     import uuid
 
+    from adapters.event_hub.cloudevents import encode, outgoing
     from scoring.identifiers import derived_id
-    from stream_worker.cloudevents import encode, outgoing
 
     derived = derived_id(settings.source, record.record_id, time.isoformat())
     value = encode(

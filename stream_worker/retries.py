@@ -6,27 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.event_hub.ports import Claim, PartitionsMoved
+from adapters.event_hub.retries import Retries
 from adapters.telemetry import LaneMetrics, Stage
 from scoring.errors import TransientError
 from stream_worker.in_hand import Dropped, InHand
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """A step that fails for now is tried again for `seconds`; the waits in between begin with
-    `first_seconds`, are doubled each time, and are never more than `longest_seconds`.
-    """
-
-    seconds: float
-    first_seconds: float = 0.5
-    longest_seconds: float = 8.0
-
-    def delay(self, attempt: int) -> float:
-        """Seconds to wait after the attempt of that number (from 1) failed."""
-        doublings = min(attempt - 1, 30)
-        return float(min(self.first_seconds * 2.0**doublings, self.longest_seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,100 +1,98 @@
-"""Lines of a file, each of bounded length."""
+"""Text by the line, in memory that does not depend on how long the lines are."""
 
-from collections import deque
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final
 
+from adapters.record_files.text_stream import TextStream
 from scoring.records import RejectionCode, Violation
 
 MAX_ROW_BYTES: Final = 1 << 20
-"""Longest row of a text file."""
+"""Longest row of a text file, as UTF-8 with its line ends."""
 
 TOO_LONG: Final = Violation(
     None, RejectionCode.TOO_LARGE, f"must not be longer than {MAX_ROW_BYTES} bytes"
 )
-NOT_UTF8: Final = Violation(None, RejectionCode.MALFORMED, "must be UTF-8")
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_PIECE_BYTES: Final = 1 << 16
 
 
-class Lines:
-    """The lines of a file with their ends; None stands for a line that is too long.
+def not_text(encoding: str) -> Violation:
+    """The rule that a row broke in which something is not encoded so."""
+    return Violation(None, RejectionCode.MALFORMED, f"must be {encoding}")
 
-    Never holds more than `MAX_ROW_BYTES` of a line. A byte order mark before the first is dropped.
+
+class TextAhead:
+    """What comes next of a text. Looking at it consumes nothing; `offset` is where it begins.
+
+    Never holds more than what was asked for and one piece.
     """
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        """`size` of the file in bytes."""
-        self._file = file
-        self._size = size
-        self._read = 0
+    def __init__(self, stream: TextStream) -> None:
+        self._stream = stream
+        self._data = b""
+        self._place = 0
+        self.offset = 0
 
-    def share(self) -> float:
-        """How much of the file has been read, from 0 to 1."""
-        return self._read / self._size if self._size else 1.0
+    def piece(self, size: int) -> bytes:
+        """At least one byte and at most `size`; none at the end only. Blocks on the file."""
+        if len(self._data) - self._place < size:
+            self._more(size - len(self._data) + self._place)
+        return self._data[self._place : self._place + size]
 
-    def __iter__(self) -> Iterator[bytes | None]:
-        line = self._next()
-        if line is not None:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
-        while line is None or line:
-            yield line
-            line = self._next()
+    def line(self, limit: int, behind: int = 0) -> bytes | None:
+        """The line that begins `behind` bytes from here with its end, empty at the end of the text;
+        None when it is longer than `limit` bytes. Blocks on the file.
+        """
+        looked_at = 0
+        while True:
+            begin = self._place + behind
+            end = self._data.find(b"\n", begin + looked_at, begin + limit)
+            if end >= 0:
+                return self._data[begin : end + 1]
+            looked_at = len(self._data) - begin
+            if looked_at > limit:
+                return None
+            if not self._more(_PIECE_BYTES):
+                return self._data[self._place + behind :]
 
-    def _next(self) -> bytes | None:
-        line = self._piece()
-        if len(line) <= MAX_ROW_BYTES:
-            return line
-        while line and not line.endswith(b"\n"):
-            line = self._piece()
-        return None
+    def advance(self, count: int) -> None:
+        """Go on behind the next `count` bytes, which have been looked at."""
+        self._place += count
+        self.offset += count
 
-    def _piece(self) -> bytes:
-        piece = self._file.readline(MAX_ROW_BYTES + 1)
-        self._read += len(piece)
-        return piece
+    def advance_line(self) -> None:
+        """Go on behind the next line, however long it is."""
+        while True:
+            end = self._data.find(b"\n", self._place)
+            if end >= 0:
+                self.advance(end + 1 - self._place)
+                return
+            self.advance(len(self._data) - self._place)
+            if not self._more(_PIECE_BYTES):
+                return
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at an offset; nothing happens when that has been passed."""
+        count = offset - self.offset
+        known = min(count, len(self._data) - self._place)
+        if count > 0:
+            self.advance(known)
+        if count > known:
+            self._stream.skip(count - known)
+            self.offset = offset
+
+    def _more(self, size: int) -> bool:
+        more = self._stream.read(size)
+        self._data = self._data[self._place :] + more
+        self._place = 0
+        return bool(more)
 
 
-class RowTooLongError(Exception):
-    """Internal to the readers: the row in hand is longer than a row may be."""
-
-
-class RowLines:
-    """Text lines for the `csv` module, which decides how many of them make a row.
-
-    Remembers the lines of the row in hand, so that after a row that never ends (a quote that is
-    not closed) all but its first line can be read again.
-    """
-
-    def __init__(self, lines: Iterator[bytes | None]) -> None:
-        self._lines = lines
-        self._again: deque[bytes | None] = deque()
-        self._row: list[bytes | None] = []
-        self._bytes = 0
-        self.is_utf8 = True
-
-    def start_row(self) -> None:
-        """What comes next belongs to another row."""
-        self._row.clear()
-        self._bytes = 0
-        self.is_utf8 = True
-
-    def give_back(self) -> None:
-        """Read all lines of the row but the first again."""
-        self._again.extendleft(reversed(self._row[1:]))
-
-    def __iter__(self) -> "RowLines":
-        return self
-
-    def __next__(self) -> str:
-        """The next line. Raises RowTooLongError when the row gets too long with it."""
-        line = self._again.popleft() if self._again else next(self._lines)
-        self._row.append(line)
-        self._bytes += MAX_ROW_BYTES + 1 if line is None else len(line)
-        if line is None or self._bytes > MAX_ROW_BYTES:
-            raise RowTooLongError
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            self.is_utf8 = False
-            return line.decode("utf-8", "replace")
+def lines(text: TextAhead) -> Iterator[bytes | None]:
+    """Every line with its end; None stands for one longer than a row may be."""
+    while (line := text.line(MAX_ROW_BYTES)) != b"":
+        if line is None:
+            text.advance_line()
+        else:
+            text.advance(len(line))
+        yield line

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.event_hub.cloudevents import STRUCTURED_HEADERS, encode
 from adapters.event_hub.messages import Outgoing, Received
 from scoring.model import ModelBundle
 from scoring.model_example import model_example
 from stream_worker.asyncapi.hubs import DocumentedHubs
-from stream_worker.cloudevents import STRUCTURED_HEADERS, encode
 from stream_worker.handler import Handler
 
 _RECORD_ID: Final = "record-1"

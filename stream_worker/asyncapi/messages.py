@@ -8,11 +8,11 @@ from typing import Any, Final
 from faststream.specification.asyncapi.v3_0_0.schema import CorrelationId, Message
 
 from adapters.event_hub.attributes import PREFIXES
+from adapters.event_hub.cloudevents import CONTENT_TYPE
 from scoring.json_schema import TEXT, Piece, open_record_of
 from stream_worker.asyncapi.examples import Examples
 from stream_worker.asyncapi.hubs import DocumentedHubs, Transport
 from stream_worker.asyncapi.schemas import REQUIRED_ATTRIBUTES, attributes
-from stream_worker.cloudevents import CONTENT_TYPE
 
 EVENT: Final = "Event"
 BINARY_EVENT: Final = "BinaryEvent"

@@ -7,6 +7,7 @@ allows besides.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapters.event_hub.score_events import RUN_SOURCE, SCORE_TYPE
 from scoring.json_schema import (
     TEXT,
     WHOLE,
@@ -25,13 +26,13 @@ from stream_worker import dead_letter
 from stream_worker.asyncapi.hubs import DocumentedHubs
 from stream_worker.asyncapi.words import CODES, code_words
 from stream_worker.cloudevents import MAX_ATTRIBUTE_CHARACTERS
-from stream_worker.handler import SCORE_TYPE
 
 _ATTRIBUTE: Final[Piece] = {**TEXT, "minLength": 1, "maxLength": MAX_ATTRIBUTE_CHARACTERS}
 _SUBJECT: Final[Piece] = {**TEXT, "minLength": 1, "maxLength": MAX_RECORD_ID_CHARACTERS}
 _TIME: Final[Piece] = {**TEXT, "format": "date-time"}
 _BYTES: Final[Piece] = {**or_null(TEXT), "contentEncoding": "base64"}
 _DROPPED: Final = "It and the three below are null when this event would be too large otherwise."
+_OF_A_RUN: Final = "Of a batch run:"
 _VERSION: Final[Piece] = {**TEXT, "const": "1.0", "description": "The version of CloudEvents."}
 
 
@@ -42,7 +43,7 @@ def component_schemas(model: ModelBundle, hubs: DocumentedHubs) -> dict[str, Pie
             {**attributes(), "data": _ref("Record")}, [*REQUIRED_ATTRIBUTES, "data"]
         ),
         "Record": record_schema(model.schema),
-        "ScoreEvent": _answer(model, SCORE_TYPE, "Score", "When it was scored."),
+        "ScoreEvent": _score_event(model),
         "Score": _score(model, hubs.reasons),
         "DeadLetterEvent": _dead_letter_event(model),
         "DeadLetter": _dead_letter(model),
@@ -90,11 +91,22 @@ def _answer(model: ModelDescription, kind: str, data: str, about_time: str) -> P
     )
 
 
+def _score_event(model: ModelDescription) -> Piece:
+    about = f"When it was scored. {_OF_A_RUN} when the run began."
+    piece = _answer(model, SCORE_TYPE, "Score", about)
+    properties = piece["properties"]
+    made = f"{properties['id']['description']} {_OF_A_RUN} made of run, file and row."
+    properties["id"] = _told(properties["id"], made)
+    return piece
+
+
 def _score(model: ModelBundle, reasons: int) -> Piece:
     added = _common(model, TEXT)
-    added["causationtime"] = _told(
-        _TIME, "When the event happened: its `time`, or when the hub received it."
-    )
+    happened = "When the event happened: its `time`, or when the hub received it."
+    added["causationtime"] = _told(_TIME, f"{happened} {_OF_A_RUN} the event time of its records.")
+    for name, told in (("causationid", "`FILE#ROW`"), ("causationsource", f"`{RUN_SOURCE}RUN`")):
+        words = f"{added[name]['description']} {_OF_A_RUN} {told}."
+        added[name] = _told(added[name], words)
     names = PredictionRows(model, tuple(added)).names
     record_id = _told(TEXT, "The event's `subject`.")
     members = dict(zip(names, [record_id, *output_schemas(model).values()], strict=True))

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.event_hub.score_events import RUN_SOURCE
 from scoring.model import ModelDescription
 from scoring.records import RejectionCode
 from stream_worker.asyncapi.hubs import DocumentedHubs
@@ -69,7 +70,9 @@ def about_scores(hubs: DocumentedHubs) -> str:
     """How to read scores."""
     return (
         f"Read `{hubs.scores}` in a consumer group of your own. One event for each event that was "
-        f"scored; `causationid` and `causationsource` name it. {REPEATS}"
+        f"scored; `causationid` and `causationsource` name it. {REPEATS}\n\n"
+        "Runs of the batch scorer may publish their scores here too, one event for each row of "
+        f"their files: `causationsource` then begins with `{RUN_SOURCE}`."
     )
 
 

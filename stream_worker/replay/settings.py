@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from adapters.settings import StorageSettings
 from scoring.errors import ConfigurationError
 from stream_worker.replay.filters import Filters
-from stream_worker.settings import ResultSettings
+from stream_worker.settings import AnswerSettings
 
 Code = Literal[
     "malformed",
@@ -25,7 +25,7 @@ Code = Literal[
 """The codes of dead letters."""
 
 
-class ReplaySettings(StorageSettings, ResultSettings):
+class ReplaySettings(StorageSettings, AnswerSettings):
     """Settings of the command that scores dead letters again."""
 
     events_hub: str = Field(

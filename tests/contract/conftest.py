@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ AZURITE = "TRILANE_TEST_AZURITE_CONNECTION_STRING"
 
 OpenAt = Callable[[str], Storage]
 """Opens the storage at a path below the test's own root; a new door at every call."""
+
+on_disk_and_azure = pytest.mark.parametrize(
+    "open_at", ["file", pytest.param("abfs", marks=pytest.mark.azurite)], indirect=True
+)
+"""Marks a test about several processes, which memory cannot be shared by."""
 
 
 @pytest.fixture(params=["file", "memory", pytest.param("abfs", marks=pytest.mark.azurite)])
@@ -42,14 +48,28 @@ def storage(open_at: OpenAt) -> Storage:
 
 def _azurite(name: str) -> Iterator[OpenAt]:
     connection_string = os.environ[AZURITE]
+    with azure_container(connection_string) as container:
+        url = f"{container}/{name}"
+        yield lambda path: open_storage(f"{url}/{path}".rstrip("/"), connection_string)
+
+
+@pytest.fixture
+def container() -> Iterator[str]:
+    """The URL of an empty container in Azurite."""
+    with azure_container(os.environ[AZURITE]) as url:
+        yield url
+
+
+@contextmanager
+def azure_container(connection_string: str) -> Iterator[str]:
+    """The URL of a new container, which is removed in the end."""
     from azure.storage.blob import BlobServiceClient
 
     container = f"contract-{uuid.uuid4().hex}"
     with BlobServiceClient.from_connection_string(connection_string) as client:
         client.create_container(container)
-        url = f"abfs://{container}@{client.account_name}.dfs.core.windows.net/{name}"
         try:
-            yield lambda path: open_storage(f"{url}/{path}".rstrip("/"), connection_string)
+            yield f"abfs://{container}@{client.account_name}.dfs.core.windows.net"
         finally:
             client.delete_container(container)
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from adapters.log_references import write_reference
 from adapters.parquet_log import ParquetInferenceLog, log_schema, log_table
 from adapters.spool import SpooledInferenceLog
 from adapters.spool_sinks import parquet_sink
@@ -18,6 +20,7 @@ from adapters.telemetry import LaneMetrics
 from scoring.inference_log import InferenceLog, LogBatch
 from scoring.model import ModelBundle
 from tests.support.log_entries import INVALID, WIDE_ROWS, entries, read_log, wide_model
+from tests.support.logged_runs import EVENT_TIME, InputSpec, LoggedRun, write_parquet
 from tests.support.toy import NOW, load_toy, records
 
 
@@ -154,6 +157,25 @@ def test_appending_again_adds_no_entry_id(open_log: OpenLog, toy: ModelBundle) -
     found = read_log(opened.root)
     assert set(found["entry_id"].to_pylist()) == set(batch.entry_ids)
     assert len(found) == len(batch)
+
+
+def test_references_do_not_meet_readers_of_rows(
+    open_log: OpenLog, toy: ModelBundle, tmp_path: Path
+) -> None:
+    """Who reads the log as a directory of Parquet files finds the rows and nothing else."""
+    opened = open_log(toy)
+    batch = entries(toy, records(3), "request", EVENT_TIME)
+    opened.log.append(batch)
+    opened.settle()
+    write_parquet(tmp_path / "run" / "in" / "a.parquet", records(5))
+    run = LoggedRun(toy, tmp_path / "run", [InputSpec("a.parquet", "parquet")])
+    for reference in run.score():
+        write_reference(open_storage(str(opened.root)), reference)
+    (directory,) = {file.parent for file in (opened.root / "inference-log").rglob("*.*")}
+    assert sorted(file.suffix for file in directory.iterdir()) == [".json", ".parquet"]
+    found = read_log(opened.root)
+    assert found.select(expected(toy, batch).column_names).equals(expected(toy, batch))
+    assert len(pq.read_table(directory)) == 3
 
 
 def test_two_models_keep_their_own_columns(open_log: OpenLog, toy: ModelBundle) -> None:

@@ -26,8 +26,9 @@ from onnx import TensorProto, helper
 
 from adapters.storage import Storage, open_storage
 from batch_scorer.job import run_job
+from batch_scorer.outcome import RunFailed
 from batch_scorer.settings import BatchSettings
-from scoring.errors import ConfigurationError, InputError
+from scoring.errors import ConfigurationError
 from scoring.manifest import (
     MANIFEST_NAME,
     BackendSpec,
@@ -63,8 +64,12 @@ def job(bundle: Path, root: str, source: str = "in", **options: Any) -> str:
         "output": f"{root}/out",
         "storage_url": f"{root}/store",
         "run_id": "r",
+        "max_rejected_share": 1.0,
     }
-    return run_job(BatchSettings(**(values | options)), lambda: toy.NOW)
+    outcome = run_job(BatchSettings(**(values | options)), lambda: toy.NOW)
+    if outcome.failure is not None:
+        raise RunFailed(outcome.failure)
+    return outcome.text
 
 
 def table(storage: Storage, prefix: str) -> pa.Table:
@@ -328,19 +333,21 @@ def test_an_unfinished_run_with_other_chunks_leaves_no_old_parts(
     assert [i.path for i in open_storage(f"{root}/out").list()] == [
         "run=r/manifest.json",
         "run=r/rejected/part-00000-00000.parquet",
+        "run=r/report.html",
         *(f"run=r/scores/part-00000-0000{i}.parquet" for i in range(3)),
     ]
 
 
-def test_a_damaged_file_ends_the_run_without_a_manifest(bundle: Path, tmp_path: Path) -> None:
-    """A Parquet file that was cut is an error that names it, though others could be read."""
+def test_a_damaged_file_fails_the_run(bundle: Path, tmp_path: Path) -> None:
+    """A Parquet file that was cut is named, and the others are scored all the same."""
     root = str(tmp_path)
     rows = as_parquet(as_floats(with_ids(toy.records(50))))
     open_storage(root).write("in/a.parquet", rows)
     open_storage(root).write("in/b.parquet", rows[: len(rows) // 2])
-    with pytest.raises(InputError, match=r"in/b\.parquet"):
+    with pytest.raises(RunFailed, match=r"1 of 2 files could not be read: b\.parquet"):
         job(bundle, root)
-    assert not open_storage(root).exists("out/run=r/manifest.json")
+    assert manifest(root)["outcome"] == "failed"
+    assert len(scores(root)) == 50
 
 
 @pytest.mark.parametrize("output", ["in", "in/below", "in/"])
@@ -410,9 +417,9 @@ def start_and_wait_for_parts(bundle: Path, root: Path, *flags: str) -> subproces
     return process
 
 
-def test_a_killed_run_is_completed_by_the_next(bundle: Path, tmp_path: Path) -> None:
-    """SIGKILL in the middle leaves no manifest; the same command then makes the run what it would
-    have been, byte for byte.
+def test_a_killed_run_is_begun_anew_with_other_settings(bundle: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle leaves no manifest; with other settings only --restart goes on, and
+    the run is then what it would have been, byte for byte.
     """
     data = as_jsonl(with_ids(toy.records(20_000))) + b"{\n"
     for name in ("killed", "whole"):
@@ -423,7 +430,10 @@ def test_a_killed_run_is_completed_by_the_next(bundle: Path, tmp_path: Path) -> 
     process.communicate()
     assert not (tmp_path / "killed/out/run=r/manifest.json").exists()
     flags[0] = "--chunk-records=2000"
-    assert call(*command(bundle, tmp_path / "killed", *flags)).returncode == 0
+    refused = call(*command(bundle, tmp_path / "killed", *flags))
+    assert refused.returncode == 1
+    assert "begun with another chunk_records" in refused.stderr
+    assert call(*command(bundle, tmp_path / "killed", *flags, "--restart")).returncode == 0
     assert call(*command(bundle, tmp_path / "whole", *flags)).returncode == 0
     killed, whole = (
         {
@@ -466,7 +476,7 @@ def test_no_value_is_printed(bundle: Path, tmp_path: Path) -> None:
     """Counts and codes go to stdout, JSON lines to stderr, and cells to neither."""
     text = b'record_id,x,n,flag,name\nSECRET,1,1,true,lead\nSECRET,SECRET,1,true,SECRET\n"SECRET\n'
     open_storage(str(tmp_path)).write("in/a.csv", text)
-    done = call(*command(bundle, tmp_path))
+    done = call(*command(bundle, tmp_path, "--max-rejected-share=1"))
     assert done.returncode == 0, done.stderr
     assert "SECRET" not in done.stdout + done.stderr
     assert "3 received, 1 scored, 2 rejected" in done.stdout
@@ -493,7 +503,7 @@ def test_a_terminal_gets_a_bar(bundle: Path, tmp_path: Path) -> None:
     os.close(screen)
     assert process.wait(timeout=30) == 0
     assert b"1,234 records" in shown
-    assert b"a.jsonl (1/1)" in shown
+    assert b"1 of 1 files" in shown
     assert b'"level"' not in shown
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from adapters.event_hub.messages import Received
 from adapters.event_hub.ports import Claim, EventWriter, Taker
+from adapters.event_hub.retries import Retries
 from adapters.telemetry import LaneMetrics
 from adapters.tracing import NO_TRACING, Tracing
 from scoring.inference_log import InferenceLog
@@ -14,7 +15,6 @@ from scoring.model import ModelBundle
 from stream_worker.handler import Handler
 from stream_worker.limits import RejectionLimit
 from stream_worker.pipeline import Pipeline
-from stream_worker.retries import Retries
 from tests.support.broker import MemoryLog, MemoryWriter, event
 from tests.support.toy import EXAMPLE
 

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.arrow_types import ARROW_TYPES, misfit
+from adapters.record_files.arrow_values import column_values
 from adapters.record_files.chunks import Source
-from adapters.record_files.parquet_reader import column_values, read_parquet
+from adapters.record_files.parquet_reader import read_parquet
 from scoring.schema import DTYPES, Feature, FieldType, Schema
 from scoring.validation import validate_columns
 

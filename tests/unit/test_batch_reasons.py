@@ -10,107 +10,96 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.parquet_log import ParquetInferenceLog
-from adapters.storage import Storage, open_storage
-from batch_scorer.inputs import find_inputs
-from batch_scorer.job import available_cpus, run_job
-from batch_scorer.progress import show_progress
-from batch_scorer.run import Run, RunSpec
+from adapters.storage import open_storage
+from batch_scorer.job import available_threads, run_job
 from batch_scorer.settings import BatchSettings
 from local_stack.lanes import read_batch_run
 from scoring.errors import ReasonsUnavailable
-from scoring.model import ModelBundle
+from scoring.model_loader import load_model
 from scoring.score import score
 from scoring.validation import validate_rows
-from tests.support.reasons import expected_reasons, explained
-from tests.support.toy import NOW, load_toy, make_bundle, records
+from tests.support.reasons import add_linear
+from tests.support.toy import NOW, make_bundle, records
 
 ROWS = [{**row, "record_id": f"r{i}"} for i, row in enumerate(records(10))]
 LINES = "".join(f"{json.dumps(row)}\n" for row in [*ROWS[:4], {"record_id": "bad"}, *ROWS[4:]])
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
-    """The toy model."""
-    return load_toy(tmp_path_factory.mktemp("toy") / "bundle", reference=0)
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy bundle with reasons by a line through its numbers."""
+    made = make_bundle(tmp_path_factory.mktemp("toy") / "bundle", reference=0)
+    return add_linear(made, 0.5)
 
 
-def run(model: ModelBundle, root: Path, reasons: int, text: str = LINES) -> Storage:
-    """One run over a file of that text; returns the output."""
+def settings(root: Path, text: str = LINES, **options: Any) -> BatchSettings:
+    """Settings of a run below `root` over a file of that text."""
     open_storage(str(root)).write("in/a.jsonl", text.encode())
-    source, output = open_storage(str(root / "in")), open_storage(str(root / "out"))
-    spec = RunSpec("r", "record_id", 3, NOW, NOW, reasons)
-    log = ParquetInferenceLog(open_storage(str(root / "store")), model)
-    files = find_inputs(source)
-    with show_progress(files, lambda: NOW) as progress:
-        whole = Run(spec, model, source, output, log, lambda: NOW, lambda: False)
-        whole.score(files, progress)
-    return output
+    values: dict[str, Any] = {
+        "input": str(root / "in"),
+        "output": str(root / "out"),
+        "storage_url": str(root / "store"),
+        "run_id": "r",
+        "threads": 2,
+    }
+    if "bundle" not in options:
+        options["bundle"] = make_bundle(root / "bundle", reference=0)
+    return BatchSettings(**(values | options))
 
 
-def parts(output: Storage) -> list[bytes]:
-    """The part files with scores."""
+def parts(options: BatchSettings) -> list[bytes]:
+    """The part files with scores of a run with these settings."""
+    run_job(options, lambda: NOW)
+    output = open_storage(options.output)
     return [output.read(info.path) for info in output.list("run=r/scores")]
 
 
-def test_scores_have_reasons_when_asked_for(toy: ModelBundle, tmp_path: Path) -> None:
+def test_scores_have_reasons_when_asked_for(bundle: Path, tmp_path: Path) -> None:
     """As many as asked for, the strongest first; read back they are what the API answers."""
-    model = explained(toy)
-    output = run(model, tmp_path, 3)
+    written = parts(settings(tmp_path, bundle=bundle, reasons=2, chunk_records=3))
     found, manifest = read_batch_run(tmp_path / "out" / "run=r")
-    assert {i: p["reasons"] for i, p in found.items()} == {
-        row["record_id"]: expected_reasons(row, 3) for row in ROWS
-    }
+    model = load_model(bundle, NOW)
     plain = [{k: v for k, v in row.items() if k != "record_id"} for row in ROWS]
     valid = validate_rows(model.schema, plain, [row["record_id"] for row in ROWS])
-    answered = json.loads(json.dumps(score(model, valid.batch, 3).predictions()))
+    answered = json.loads(json.dumps(score(model, valid.batch, 2).predictions()))
     assert list(found.values()) == answered
-    assert manifest["reasons"] == 3
-    schema = pq.read_schema(io.BytesIO(parts(output)[0]))
+    assert {len(row["reasons"]) for row in answered} == {2}
+    assert manifest["reasons"] == 2
+    schema = pq.read_schema(io.BytesIO(written[0]))
     assert schema.names[-3:] == ["reasons", "file", "row"]
     assert schema.field("reasons").type.value_type == pa.struct(
         [("feature", pa.string()), ("contribution", pa.float64())]
     )
 
 
-def test_the_same_run_gives_the_same_bytes(toy: ModelBundle, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     """Reasons are part of the content that a repetition gives again."""
-    first = parts(run(explained(toy), tmp_path / "a", 2))
-    assert first == parts(run(explained(toy), tmp_path / "b", 2))
-    assert first != parts(run(explained(toy), tmp_path / "c", 1))
+    first = parts(settings(tmp_path / "a", bundle=bundle, reasons=2))
+    assert first == parts(settings(tmp_path / "b", bundle=bundle, reasons=2))
+    assert first != parts(settings(tmp_path / "c", bundle=bundle, reasons=1))
 
 
 @pytest.mark.parametrize(("reasons", "has"), [(0, False), (2, True)])
 def test_the_column_is_there_when_asked_for(
-    toy: ModelBundle, tmp_path: Path, reasons: int, has: bool
+    bundle: Path, tmp_path: Path, reasons: int, has: bool
 ) -> None:
     """In the empty part of a run without scores as well."""
     for name, text in (("some", LINES), ("none", "{}\n")):
-        for part in parts(run(explained(toy), tmp_path / name, reasons, text)):
+        options = settings(
+            tmp_path / name, text, bundle=bundle, reasons=reasons, max_rejected_share=1.0
+        )
+        for part in parts(options):
             assert ("reasons" in pq.read_schema(io.BytesIO(part)).names) is has
-
-
-def settings(root: Path, **options: Any) -> BatchSettings:
-    """Settings of a run below `root`."""
-    open_storage(str(root)).write("in/a.jsonl", LINES.encode())
-    values: dict[str, Any] = {
-        "bundle": make_bundle(root / "bundle", reference=0),
-        "input": str(root / "in"),
-        "output": str(root / "out"),
-        "storage_url": str(root / "store"),
-        "run_id": "r",
-    }
-    return BatchSettings(**(values | options))
 
 
 def test_a_model_without_reasons_ends_the_run_before_it_begins(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A terminal error that says why; no file is read, and nothing is written."""
+    """A terminal error that says why; nothing is scored, and nothing is written."""
     caplog.set_level(logging.INFO)
     with pytest.raises(ReasonsUnavailable, match="the toy gives none"):
         run_job(settings(tmp_path, reasons=1), lambda: NOW)
-    assert caplog.records == []
+    assert "run started" not in [record.getMessage() for record in caplog.records]
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "store").exists()
 
@@ -120,27 +109,26 @@ def test_the_start_names_model_and_threads(
 ) -> None:
     """One structured line with everything that identifies the model; threads default to CPUs."""
     caplog.set_level(logging.INFO)
-    for number, threads in enumerate((None, 3)):
-        run_job(settings(tmp_path, run_id=f"r{number}", threads=threads), lambda: NOW)
+    chosen = [settings(tmp_path, run_id=f"r{n}", threads=t) for n, t in enumerate((None, 3))]
+    for options in chosen:
+        run_job(options, lambda: NOW)
     lines = [vars(r) for r in caplog.records if r.getMessage() == "run started"]
-    assert [line["threads"] for line in lines] == [available_cpus(), 3]
+    assert [line["threads"] for line in lines] == [available_threads(chosen[0]), 3]
     line = lines[0]
     assert (line["model"], line["version"], line["alias"]) == ("toy", "7", None)
     assert (line["source_digest"], line["backend"]) == ("0" * 64, "onnx")
     assert len(line["digest"]) == 64
     assert line["reasons"] == 0
-    assert available_cpus() >= 1
+    assert available_threads(chosen[0]) >= 1
 
 
 def test_threads_do_not_change_a_bit(tmp_path: Path) -> None:
-    """A chunk large enough to be shared by threads gives the same part files."""
+    """Units large enough to be shared by threads give the same part files."""
     rows = [{**row, "record_id": f"r{i}"} for i, row in enumerate(records(9000))]
     text = "".join(f"{json.dumps(row)}\n" for row in rows)
-    written: list[list[bytes]] = []
-    for threads in (1, 3):
-        root = tmp_path / str(threads)
-        options = settings(root, threads=threads, chunk_records=9000)
-        open_storage(str(root)).write("in/a.jsonl", text.encode())
-        run_job(options, lambda: NOW)
-        written.append(parts(open_storage(str(root / "out"))))
-    assert written[0] == written[1]
+    one, three = (
+        parts(settings(tmp_path / str(threads), text, threads=threads, chunk_records=4500))
+        for threads in (1, 3)
+    )
+    assert len(one) == 2
+    assert one == three

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.event_hub.cloudevents import encode
 from adapters.event_hub.messages import Received
 from scoring.records import Violation
-from stream_worker.cloudevents import Event, EventDecoder, encode
+from stream_worker.cloudevents import Event, EventDecoder
 from tests.support.broker import attributes, event, received
 
 MAX = 10_000

@@ -1,7 +1,7 @@
 """The same record in every form that lanes read: one verdict, one rejection, the same bits.
 
-Forms are the body of a request, JSON Lines, CSV, Parquet, and CloudEvents in both modes. What a
-form cannot carry is left out of it here, with the reason, and listed in docs/signatures.md.
+Forms are the body of a request, JSON Lines, CSV, Parquet, codes, and CloudEvents in both modes.
+What a form cannot carry is left out of it here, with the reason, and listed in docs/signatures.md.
 """
 
 import csv
@@ -31,7 +31,8 @@ from scoring.records import Validated, Violation
 from scoring.schema import FieldType, Schema
 from scoring.text import parse_cell
 from scoring.typed_rows import made_ids, typed_rows
-from scoring.validation import validate_rows
+from scoring.validation import validate_columns, validate_rows
+from scoring.values import Coded
 from stream_worker.cloudevents import Event, EventDecoder
 from stream_worker.validating import validated
 from tests.support.broker import event, received
@@ -205,6 +206,13 @@ def from_table(schema: Schema, table: pa.Table) -> Verdict:
     return from_file(schema, next(read_parquet(sink, Source("f"), schema, "id", 9)))
 
 
+def from_codes(schema: Schema, record: Record) -> Verdict:
+    """Columns of codes, as a reader makes them of a dictionary; one value stands there unused."""
+    code = np.zeros(1, dtype=np.int32)
+    columns = {name: Coded([value, b""], code) for name, value in record.items()}
+    return verdict(validate_columns(schema, columns, ["r"]))
+
+
 def from_file(schema: Schema, chunk: Chunk) -> Verdict:
     """The one record of a file."""
     assert chunk.record_ids == ["r"]
@@ -236,6 +244,7 @@ CARRIES: Mapping[Callable[[Schema, Record], Verdict], Callable[[Schema, Record],
     from_csv: csv_carries,
     from_parquet: lambda _schema, _record: True,
     from_timestamps: lambda _schema, _record: True,
+    from_codes: lambda _schema, _record: True,
 }
 
 

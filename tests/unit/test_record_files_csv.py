@@ -87,6 +87,12 @@ def test_quoted_cells_may_hold_anything() -> None:
     assert list(chunk.rows) == [1, 2]
 
 
+def test_a_row_over_lines_that_is_no_text_is_one_rejection() -> None:
+    """Where its cells end is known, so the line within it is not read as another row."""
+    data = b'id,a,b\n1,"x\n\xff",1\n2,x,2\n'
+    assert outcome(data) == ([(2, "2")], [(1, "malformed")])
+
+
 def test_a_row_over_many_lines_is_bounded() -> None:
     """A quoted cell longer than a row may be is too large, and its lines are read as rows."""
     data = b'id,a,b\n1,"' + b"2,x,2\n" * (MAX_ROW_BYTES // 6 + 10)
@@ -143,10 +149,11 @@ def test_ids_keep_their_zeros() -> None:
     [
         (b"a,b", "no column 'id'"),
         (b"id,a,b,a", "'a' more than once"),
-        (b"id;a;b", "no column 'id'"),
+        (b"id:a:b", "no column 'id'"),
         (b"id,\xff", "must be UTF-8"),
         (b"id," + b"x" * MAX_ROW_BYTES, "must not be longer"),
-        ("id,a,b".encode("utf-16"), "must be UTF-8"),
+        ("id,a,b".encode("utf-16-le"), "no column 'id'"),
+        ("id,a,b".encode("utf-16"), "must be UTF-16"),
     ],
 )
 def test_a_header_that_cannot_be_used(header: bytes, rule: str) -> None:

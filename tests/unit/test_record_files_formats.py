@@ -18,7 +18,7 @@ from adapters.record_files.chunks import Chunk, Source
 from adapters.record_files.csv_reader import read_csv
 from adapters.record_files.jsonl_reader import read_jsonl
 from adapters.record_files.parquet_reader import read_parquet
-from batch_scorer.inputs import Format
+from adapters.record_files.reading import Format
 from scoring.schema import FieldType, Schema
 
 SCHEMA = Schema.from_signature(

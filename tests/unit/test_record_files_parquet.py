@@ -10,11 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.record_files.chunks import Source
-from adapters.record_files.parquet_reader import column_values, read_parquet
-from adapters.storage import Storage, open_storage
-from batch_scorer.inputs import find_inputs
-from batch_scorer.readers import read_chunks
+from adapters.record_files.arrow_values import as_list, column_values
+from adapters.record_files.chunks import Chunk, Source
+from adapters.record_files.parquet_reader import read_parquet
 from scoring.errors import InputError, StorageUnavailable
 from scoring.schema import FieldType, Schema
 from scoring.validation import validate_columns
@@ -75,13 +73,13 @@ def test_values_of_every_arrow_type(kind: FieldType, column: pa.Array, expected:
 )
 def test_times_of_every_unit(kind: pa.DataType, value: datetime) -> None:
     """Dates are their midnight, zoned timestamps their instant in UTC, and null is None."""
-    assert column_values(pa.array([value, None], kind)) == [value, None]
+    assert as_list(column_values(pa.array([value, None], kind))) == [value, None]
 
 
 def test_nanoseconds_are_cut_to_microseconds() -> None:
     """As in text, where Python reads no more than six digits, also before 1970."""
     column = pa.array([1_999, -1], pa.timestamp("ns"))
-    assert column_values(column) == [
+    assert as_list(column_values(column)) == [
         datetime(1970, 1, 1, 0, 0, 0, 1),
         datetime(1969, 12, 31, 23, 59, 59, 999999),
     ]
@@ -120,19 +118,16 @@ def test_times_beyond_python_are_rejected_alone() -> None:
     """A timestamp after the year 9999 does not take its chunk with it."""
     column = pa.array([0, 2**60], pa.timestamp("us"))
     assert codes(FieldType.DATETIME, column) == ["wrong_type"]
-    assert column_values(pa.array([date(2026, 3, 2)])) == [datetime(2026, 3, 2)]
+    assert as_list(column_values(pa.array([date(2026, 3, 2)]))) == [datetime(2026, 3, 2)]
 
 
-@pytest.fixture
-def storage(tmp_path: Any) -> Storage:
-    """An empty directory."""
-    return open_storage(str(tmp_path))
+SCHEMA = Schema.from_signature([{"name": "x", "type": "double"}])
 
 
-def read(storage: Storage) -> list[Any]:
-    """All chunks of the one file in a storage."""
-    schema = Schema.from_signature([{"name": "x", "type": "double"}])
-    return list(read_chunks(storage, find_inputs(storage)[0], schema, "id", 100))
+def read(data: bytes, schema: Schema = SCHEMA) -> list[Chunk]:
+    """All chunks of a file."""
+    source = Source("memory://in.parquet", len(data))
+    return list(read_parquet(io.BytesIO(data), source, schema, "id", 100))
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -154,12 +149,11 @@ def parquet(table: pa.Table) -> bytes:
         lambda _: b"id,x\n1,2\n",
     ],
 )
-def test_a_damaged_file_is_an_input_error_that_names_it(storage: Storage, damage: Any) -> None:
+def test_a_damaged_file_is_an_input_error_that_names_it(damage: Any) -> None:
     """Whatever was cut or overwritten, the error is terminal and names the file."""
     table = pa.table({"id": [str(i) for i in range(1000)], "x": np.arange(1000.0)})
-    storage.write("in.parquet", damage(parquet(table)))
     with pytest.raises(InputError, match=r"in\.parquet"):
-        read(storage)
+        read(damage(parquet(table)))
 
 
 def test_storage_that_fails_on_the_way_is_no_damaged_file() -> None:
@@ -173,27 +167,43 @@ def test_storage_that_fails_on_the_way_is_no_damaged_file() -> None:
 
     data = parquet(pa.table({"id": [str(i) for i in range(1000)], "x": np.arange(1000.0)}))
     source = Source("memory://f", len(data))
-    schema = Schema.from_signature([{"name": "x", "type": "double"}])
     with pytest.raises(StorageUnavailable):
-        list(read_parquet(Failing(data), source, schema, "id", 100))
+        list(read_parquet(Failing(data), source, SCHEMA, "id", 100))
 
 
-def test_a_file_without_the_id_column(storage: Storage) -> None:
+def test_a_null_is_no_nan_where_a_value_is_required() -> None:
+    """Each is rejected under its own name; where nulls are allowed both are one."""
+    x = pa.array([1.0, None, float("nan"), float("inf")])
+    data = parquet(pa.table({"id": ["a", "b", "c", "d"], "x": x}))
+    found = [str(r.code) for r in read(data)[0].validate(SCHEMA).rejections]
+    assert found == ["null_value", "not_finite", "not_finite"]
+    optional = Schema.from_signature([{"name": "x", "type": "double", "required": False}])
+    valid = read(data, optional)[0].validate(optional)
+    assert [(r.record_id, str(r.code)) for r in valid.rejections] == [("d", "not_finite")]
+    assert [str(value) for value in valid.batch.columns[0]] == ["1.0", "nan", "nan"]
+
+
+def test_integers_beside_a_null_keep_every_digit() -> None:
+    """Also where a double would lose some."""
+    schema = Schema.from_signature([{"name": "x", "type": "long", "required": False}])
+    data = parquet(pa.table({"id": ["a", "b"], "x": [2**53 + 1, None]}))
+    (chunk,) = read(data, schema)
+    assert chunk.validate(schema).batch.columns[0].tolist() == [2**53 + 1, None]
+
+
+def test_a_file_without_the_id_column() -> None:
     """The error names the file, the column and the setting."""
-    storage.write("in.parquet", parquet(pa.table({"x": [1.0]})))
     with pytest.raises(InputError, match=r"in\.parquet.*'id'.*--record-id-column"):
-        read(storage)
+        read(parquet(pa.table({"x": [1.0]})))
 
 
-def test_a_file_without_rows_has_no_chunks(storage: Storage) -> None:
+def test_a_file_without_rows_has_no_chunks() -> None:
     """Columns alone are no error."""
-    storage.write("in.parquet", parquet(pa.table({"id": pa.array([], pa.string())})))
-    assert read(storage) == []
+    assert read(parquet(pa.table({"id": pa.array([], pa.string())}))) == []
 
 
-def test_columns_whose_names_begin_alike(storage: Storage) -> None:
+def test_columns_whose_names_begin_alike() -> None:
     """A dot in a name is a dot in a name."""
     schema = Schema.from_signature([{"name": "x", "type": "long"}, {"name": "x.y", "type": "long"}])
-    storage.write("in.parquet", parquet(pa.table({"x": [1], "x.y": [2], "id": ["a"]})))
-    chunk = next(iter(read_chunks(storage, find_inputs(storage)[0], schema, "id", 100)))
+    (chunk,) = read(parquet(pa.table({"x": [1], "x.y": [2], "id": ["a"]})), schema)
     assert [c.tolist() for c in chunk.validate(schema).batch.columns] == [[1], [2]]

@@ -11,12 +11,12 @@ import pytest
 
 from adapters.event_hub.messages import Headers, Outgoing
 from adapters.event_hub.ports import PartitionsMoved
+from adapters.event_hub.retries import Retries
 from adapters.tracing import NoSpan, NoTracing
 from scoring.errors import BrokerUnavailable, TerminalError, TooManyRejections
 from scoring.inference_log import LogBatch
 from scoring.model import ModelBundle
 from stream_worker.limits import RejectionLimit
-from stream_worker.retries import Retries
 from tests.support.broker import MemoryLog, MemoryWriter, event, received
 from tests.support.stream_rig import Rig, TestedSource, batch, until
 from tests.support.toy import EXAMPLE, load_toy

@@ -1,0 +1,10 @@
+"""Delta tables: the only door to the package `deltalake`.
+
+A log says which Parquet files are of a table; it is Delta's protocol ("Delta Transaction Log
+Protocol", github.com/delta-io/delta, PROTOCOL.md).
+"""
+
+from adapters.delta_tables.reading import DeltaFile, DeltaSnapshot, read_table
+from adapters.delta_tables.writing import write_table
+
+__all__ = ["DeltaFile", "DeltaSnapshot", "read_table", "write_table"]

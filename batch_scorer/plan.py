@@ -1,0 +1,165 @@
+"""What a run does: written once, before its first part, so that every attempt does the same."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from adapters.record_files.chunks import CsvDialect, ReadOptions
+from adapters.storage import Storage
+from batch_scorer.run_manifest import ModelReport, run_directory
+from scoring.errors import ConfigurationError, InputError
+
+Format = Literal["csv", "jsonl", "parquet"]
+
+WORK: Final = "_run"
+"""Below the run's directory: what is needed until the run is complete."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """What one reader reads in order: a text file, or the row groups [first, last) of a Parquet
+    file. Its units are numbered from `first_unit` within the file, its rows from `first_row` + 1.
+    """
+
+    index: int
+    first_unit: int = 0
+    first_row: int = 0
+    groups: tuple[int, int] | None = None
+
+
+class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of records.
+
+    `index` is its place in the run and in the names of its parts. `path` is where it lies in the
+    input storage (empty when the storage is that one file), `file` the same for people and for
+    ids; `size` is in bytes, `etag` changes with the content, `rows` is None where the format does
+    not say. `partitions` are the values of Hive partitions or of a Delta table's, None for null.
+    `error` says why it cannot be read; it has no pieces then.
+    """
+
+    index: int
+    file: str
+    path: str
+    url: str
+    size: int
+    etag: str
+    format: Format
+    partitions: dict[str, str | None] = {}
+    rows: int | None = None
+    pieces: list[Piece] = []
+    error: str | None = None
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that what is written depends on; those of all attempts at a run are equal."""
+
+    record_id_column: str
+    chunk_records: int
+    reasons: int
+    columns: dict[str, str]
+    delimiter: str
+    quote: str
+    encoding: str
+    decimal: Literal[".", ","]
+    output_format: Literal["parquet", "csv", "delta"]
+    published: bool
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. Times are ISO 8601 in UTC. `input` is the URL of the input storage, and `by_reference`
+    says how the inference log gets the run.
+    """
+
+    format: int
+    run_id: str
+    input: str
+    model: ModelReport
+    shape: Shape
+    event_time: str
+    started_at: str
+    by_reference: bool
+    bins: dict[str, list[float]]
+    files: list[PlannedFile]
+
+    def read_options(self, file: PlannedFile) -> ReadOptions:
+        """How the records of one of the files are to be understood."""
+        shape = self.shape
+        dialect = CsvDialect(shape.delimiter, shape.quote, shape.encoding, shape.decimal)
+        return ReadOptions(shape.columns, file.partitions, dialect)
+
+    def pieces(self, shard: int = 0, shards: int = 1) -> Iterator[tuple[PlannedFile, Piece]]:
+        """The pieces of one of several shards, in order."""
+        everything = [(file, piece) for file in self.files for piece in file.pieces]
+        return iter(everything[shard::shards])
+
+
+def plan_path(run_id: str) -> str:
+    """Where the plan of a run lies below the output."""
+    return f"{run_directory(run_id)}/{WORK}/plan.json"
+
+
+def read_plan(output: Storage, run_id: str) -> Plan | None:
+    """The plan of an unfinished run, or None. Blocks on storage. Raises InputError when there is
+    one that cannot be read.
+    """
+    path = plan_path(run_id)
+    if not output.exists(path):
+        return None
+    try:
+        return msgspec.json.decode(output.read(path), type=Plan)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{output.url_of(path)} is no plan of this version; use --restart to begin anew"
+        ) from error
+
+
+def agreed_plan(output: Storage, wanted: Plan) -> Plan:
+    """The plan to follow: the one that stands, with the files as they are now, or `wanted`.
+
+    Of several attempts or shards that begin at once one writes the plan and all follow it. Files
+    that came after the run began are not of it. Blocks on storage. Raises ConfigurationError when
+    the run was begun with other settings or another model.
+    """
+    path = plan_path(wanted.run_id)
+    if output.write_new(path, _encoded(wanted)):
+        return wanted
+    standing = read_plan(output, wanted.run_id)
+    if standing is None:  # gone since: the run was completed or restarted at this moment
+        raise ConfigurationError(f"run {wanted.run_id} was completed or restarted meanwhile")
+    _check_same(standing, wanted)
+    renewed = msgspec.structs.replace(standing, files=_as_now(standing, wanted))
+    if renewed.files != standing.files:
+        output.write(path, _encoded(renewed))
+    return renewed
+
+
+def _as_now(standing: Plan, wanted: Plan) -> list[PlannedFile]:
+    now: Mapping[str, PlannedFile] = {file.file: file for file in wanted.files}
+    files = []
+    for file in standing.files:
+        found = now.get(file.file)
+        if found is None:
+            gone = "does not exist any more"
+            files.append(msgspec.structs.replace(file, pieces=[], rows=None, error=gone))
+        elif found.etag == file.etag and found.error == file.error:
+            files.append(file)
+        else:
+            files.append(msgspec.structs.replace(found, index=file.index))
+    return files
+
+
+def _check_same(standing: Plan, wanted: Plan) -> None:
+    how = f"finish run {wanted.run_id} with those, choose another --run-id, or use --restart"
+    if standing.model != wanted.model:
+        raise ConfigurationError(
+            f"the run was begun with model {standing.model.name} version {standing.model.version}, "
+            f"digest {standing.model.digest[:12]}, and this is version {wanted.model.version}, "
+            f"digest {wanted.model.digest[:12]}; {how}"
+        )
+    for name in Shape.__struct_fields__:
+        if getattr(standing.shape, name) != getattr(wanted.shape, name):
+            raise ConfigurationError(f"the run was begun with another {name}; {how}")
+
+
+def _encoded(plan: Plan) -> bytes:
+    return msgspec.json.encode(plan)

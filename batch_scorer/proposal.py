@@ -1,0 +1,89 @@
+"""The plan of a run that begins now, from the settings and from what lies in the input."""
+
+from datetime import datetime
+from typing import Final
+
+from adapters.storage import Storage
+from batch_scorer.distribution import bins_of
+from batch_scorer.plan import Plan, PlannedFile, Shape
+from batch_scorer.run_manifest import ModelReport
+from batch_scorer.settings import BatchSettings
+from scoring.bundles import champion_path
+from scoring.errors import ConfigurationError
+from scoring.model import ModelBundle
+from scoring.schema import FieldType
+
+REFERENCE_BYTES: Final = 256 << 20
+"""From so much input on the inference log gets references: every feature would be written again."""
+
+
+def proposed_plan(
+    settings: BatchSettings,
+    run_id: str,
+    source: Storage,
+    files: list[PlannedFile],
+    model: ModelBundle,
+    started: datetime,
+) -> Plan:
+    """What an attempt that begins now would do. Raises ConfigurationError, ReasonsUnavailable when
+    the settings do not fit the model.
+    """
+    _check_record_id(settings, model)
+    if settings.reasons:
+        model.require_explainer()
+    dialect, manifest = settings.dialect(), model.manifest
+    return Plan(
+        format=1,
+        run_id=run_id,
+        input=source.url,
+        model=ModelReport(
+            manifest.name,
+            manifest.version,
+            manifest.digest,
+            manifest.alias,
+            manifest.source_digest,
+        ),
+        shape=Shape(
+            record_id_column=settings.record_id_column,
+            chunk_records=settings.chunk_records,
+            reasons=min(settings.reasons, len(model.schema.names)),
+            columns=settings.columns,
+            delimiter=dialect.delimiter,
+            quote=dialect.quote,
+            encoding=dialect.encoding,
+            decimal=dialect.decimal,
+            output_format=settings.output_format,
+            published=settings.publish,
+        ),
+        event_time=(settings.as_of or started).isoformat(),
+        started_at=started.isoformat(),
+        by_reference=_by_reference(settings, sum(file.size for file in files)),
+        bins=bins_of(champion_path(settings.bundle), model),
+        files=files,
+    )
+
+
+def check_apart(source: Storage, output: Storage) -> None:
+    """Raises ConfigurationError when a run would read what runs write."""
+    if f"{output.url.rstrip('/')}/".startswith(f"{source.url.rstrip('/')}/"):
+        raise ConfigurationError(
+            f"the output {output.url} lies in the input {source.url}: "
+            "the next run would read the scores of this one"
+        )
+
+
+def _by_reference(settings: BatchSettings, size: int) -> bool:
+    if settings.log == "auto":
+        return size >= REFERENCE_BYTES and settings.output_format != "csv"
+    return settings.log == "reference"
+
+
+def _check_record_id(settings: BatchSettings, model: ModelBundle) -> None:
+    """A feature can be the id too, if every value of it can be one."""
+    for feature in model.schema.features:
+        usable = feature.type in (FieldType.STRING, FieldType.INTEGER, FieldType.LONG)
+        if feature.name == settings.record_id_column and not usable:
+            raise ConfigurationError(
+                f"the record id column '{feature.name}' is a feature of type {feature.type}, which "
+                "cannot identify a record; name another column by --record-id-column"
+            )

@@ -1,0 +1,171 @@
+"""Pieces on a Spark cluster: each is a row, and `mapInArrow` runs on it what threads run here.
+
+Executors read the input and write parts, ledger and log through the storage door themselves, so a
+run has the same bytes whichever engine did which piece. What Spark does twice (speculation, a lost
+executor) is written twice under the same name with the same content.
+
+Executors need trilane and the bundle at the same path; on Databricks a wheel and a volume.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from batch_scorer.assembly import open_output, opened_runner
+from batch_scorer.inputs.opening import open_input
+from batch_scorer.ledger import Ledger, PieceReport, UnitReport
+from batch_scorer.pieces import PieceRunner
+from batch_scorer.plan import Piece, Plan, PlannedFile
+from batch_scorer.progress import Progress
+from batch_scorer.settings import BatchSettings
+from scoring.bundles import champion_path
+from scoring.errors import ConfigurationError, TerminalError, TransientError, TrilaneError
+from scoring.model import ModelBundle
+from scoring.model_loader import load_model
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MOST_TASKS: Final = 10_000
+LOOK_SECONDS: Final = 5.0
+"""How often the ledger is asked what executors have done."""
+
+_RESULT: Final = pa.schema([pa.field("transient", pa.bool_()), pa.field("error", pa.string())])
+_RESULT_DDL: Final = "transient boolean, error string"
+
+
+class SparkEngine:
+    """Scores pieces in the tasks of one Spark job."""
+
+    def __init__(self, settings: BatchSettings, plan: Plan, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._stopping = stopping
+
+    def run(self, pieces: Sequence[tuple[PlannedFile, Piece]], progress: Progress) -> None:
+        """See `Engine`. Units are not told of. A piece that failed ends none of the others."""
+        session = _session(self._plan.run_id)
+        task = _Task(self._settings.model_dump(), msgspec.json.encode(_bare(self._plan)), pieces)
+        tasks = min(len(pieces), MOST_TASKS)
+        frame = session.range(0, len(pieces), 1, tasks).mapInArrow(task, _RESULT_DDL)
+        with self._watched(session, pieces, progress):
+            results = frame.collect()
+        failed = [row for row in results if row.error is not None]
+        if self._stopping():
+            raise TransientError(f"stopped; --run-id {self._plan.run_id} completes the run")
+        for row in sorted(failed, key=lambda row: bool(row.transient)):
+            raise (TransientError if row.transient else TerminalError)(row.error)
+
+    @contextmanager
+    def _watched(
+        self,
+        session: "SparkSession",
+        pieces: Sequence[tuple[PlannedFile, Piece]],
+        progress: Progress,
+    ) -> Iterator[None]:
+        """Tells of pieces as the ledger gets them, and cancels the job when the run is stopped."""
+        ledger = Ledger(open_output(self._settings), self._plan.run_id)
+        files = {file.index: file for file, _ in pieces}
+        known = {p for p, r in ledger.pieces(files.values()).items() if r.error is None}
+        over = threading.Event()
+
+        def look() -> None:
+            for place, report in sorted(ledger.pieces(files.values(), known).items()):
+                known.add(place)
+                progress.piece(files[place[0]], report)
+
+        def watch() -> None:
+            while not over.wait(LOOK_SECONDS):
+                if self._stopping():
+                    session.interruptAll()
+                    return
+                try:
+                    look()
+                except TransientError:
+                    continue
+
+        watcher = threading.Thread(target=watch, name="spark-progress")
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+        look()
+
+
+class _Task:
+    """What `mapInArrow` calls; travels to the executors."""
+
+    def __init__(
+        self, settings: dict[str, Any], plan: bytes, pieces: Sequence[tuple[PlannedFile, Piece]]
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._pieces = [msgspec.json.encode(piece) for piece in pieces]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Score the pieces whose places arrive; a row of `_RESULT` for each."""
+        settings = BatchSettings(**self._settings)
+        plan = msgspec.json.decode(self._plan, type=Plan)
+        source, _ = open_input(settings.input, settings.connection_string(), settings.retry_seconds)
+        runner = opened_runner(
+            settings,
+            plan,
+            _model(settings.bundle),
+            source,
+            lambda: datetime.now(UTC),
+            lambda: None,  # the driver holds the lease
+            lambda: False,
+        )
+        with runner as scoring:
+            for batch in batches:
+                results = [self._scored(scoring, place) for place in batch[0].to_pylist()]
+                yield pa.RecordBatch.from_pylist(results, schema=_RESULT)
+
+    def _scored(self, runner: PieceRunner, place: int) -> dict[str, Any]:
+        file, piece = msgspec.json.decode(self._pieces[place], type=tuple[PlannedFile, Piece])
+        try:
+            runner.run(file, piece, _Silence())
+        except TrilaneError as error:
+            return {"transient": isinstance(error, TransientError), "error": str(error)}
+        return {"transient": None, "error": None}
+
+
+class _Silence:
+    """A `Progress` that nobody sees: the driver tells of what the ledger gets."""
+
+    def resumed(self, file: PlannedFile, report: UnitReport | PieceReport) -> None:
+        """See `Progress`."""
+
+    def unit(self, file: PlannedFile, report: UnitReport, share: float | None = None) -> None:
+        """See `Progress`."""
+
+    def piece(self, file: PlannedFile, report: PieceReport) -> None:
+        """See `Progress`."""
+
+
+@cache
+def _model(bundle: Path) -> ModelBundle:
+    """Loaded once per Python process of an executor."""
+    return load_model(champion_path(bundle), datetime.now(UTC))
+
+
+def _bare(plan: Plan) -> Plan:
+    """Without its files, of which a task gets its own."""
+    return msgspec.structs.replace(plan, files=[])
+
+
+def _session(run_id: str) -> "SparkSession":
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise ConfigurationError("--engine spark needs the extra 'spark'") from error
+    return SparkSession.builder.appName(f"trilane batch {run_id}").getOrCreate()

@@ -1,0 +1,1 @@
+"""Speed, memory and survival of the batch scorer, beside others."""

@@ -1,0 +1,80 @@
+"""What every section is given, and a command that is timed as its caller would time it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.online.servers import BenchError
+
+CPUS: Final = len(os.sched_getaffinity(0))
+LONGEST_SECONDS: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One run. `data` keeps workforces between runs; what is None has its usual size."""
+
+    bundle: Path
+    scratch: Path
+    data: Path
+    seed: int
+    rows: int
+    few_rows: int
+    kills: int
+
+    def directory(self, name: str) -> Path:
+        """A directory of a section, made."""
+        path = self.scratch / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A command that ended: wall-clock seconds, CPU seconds, and its peak of resident memory in
+    bytes, as the kernel counts it (`ru_maxrss`) over the process and what it started.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+    def speed(self, rows: int) -> float:
+        """Rows per second, starting included."""
+        return rows / self.seconds
+
+
+def say(text: str) -> None:
+    """Progress, for whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def timed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Timed:
+    """Run a command to its end. Raises BenchError when it fails."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRILANE_", "JOB_"))}
+    with log.open("ab") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={**clean, **(environment or {})}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise BenchError(f"{command[0]} {command[2]} ended with {process.returncode}:\n{last}")
+    return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def batch_command(bench: Bench, source: Path, root: Path, *flags: str) -> list[str]:
+    """`trilane batch` over a workforce."""
+    return [
+        sys.executable, "-m", "batch_scorer", f"--bundle={bench.bundle}", f"--input={source}",
+        f"--output={root}/out", f"--storage-url={root}/store", "--run-id=r",
+        "--record-id-column=EmployeeNumber", *flags,
+    ]  # fmt: skip

@@ -1,0 +1,120 @@
+"""Batch runs as processes, and what they leave: the same bytes, however often they were killed."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TIMES = ("started_at", "finished_at", "seconds")
+RUN_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """One run below a directory of its own; `flags` are those that tests add."""
+
+    bundle: Path
+    source: Path
+    root: Path
+    flags: Sequence[str] = ()
+    module: str = "batch_scorer"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        """What the run writes."""
+        return self.root / "out" / "run=r"
+
+    def start(self, *flags: str) -> "subprocess.Popen[str]":
+        """The command, begun; what it says goes to files of the root."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable, "-m", self.module, f"--bundle={self.bundle}", f"--input={self.source}",
+            f"--output={self.root}/out", f"--storage-url={self.root}/store", "--run-id=r",
+            *self.flags, *flags,
+        ]  # fmt: skip
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRILANE_", "JOB_"))}
+        with (self.root / "stderr").open("a") as errors, (self.root / "stdout").open("a") as said:
+            return subprocess.Popen(
+                command,
+                stdout=said,
+                stderr=errors,
+                text=True,
+                env={**clean, **self.environment},
+            )
+
+    def complete(self, *flags: str) -> int:
+        """The command, to its end; its exit code."""
+        return self.start(*flags).wait(RUN_SECONDS)
+
+    def said(self) -> str:
+        """All its stderr so far."""
+        return (self.root / "stderr").read_text()
+
+    def manifest(self) -> dict[str, Any]:
+        """The run manifest."""
+        decoded: dict[str, Any] = json.loads((self.directory / "manifest.json").read_bytes())
+        return decoded
+
+    def parts(self) -> dict[str, str]:
+        """Digest by path of everything that readers of the run get, and of nothing else."""
+        files = [p for p in self.directory.rglob("*") if p.is_file() and p.parent != self.directory]
+        return {
+            str(path.relative_to(self.directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+
+
+def killed_and_resumed(run: BatchRun, kills: int, longest: float, seed: int) -> int:
+    """SIGKILL a run at random moments of its work, start it again each time, and let the last one
+    end; how often it was killed before it was complete by itself.
+
+    `longest` is about what an undisturbed run takes, in seconds; it is shared among the attempts.
+    """
+    randomly, killed = random.Random(seed), 0
+    for _ in range(kills):
+        process = run.start()
+        try:
+            process.wait(randomly.uniform(0.05, 1.0) * longest)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+        else:
+            break
+    assert run.complete() == 0, run.said()[-3000:]
+    return killed
+
+
+def without_times(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest without what differs between two runs that did the same."""
+    plain = {name: value for name, value in manifest.items() if name not in TIMES}
+    plain["inputs"] = [{k: v for k, v in i.items() if k not in TIMES} for i in plain["inputs"]]
+    return plain
+
+
+def adds_up(manifest: Mapping[str, Any], received: int) -> None:
+    """Scored plus rejected is received, in every file and in all."""
+    totals = manifest["totals"]
+    assert totals["received"] == received
+    for counts in (totals, *manifest["inputs"]):
+        assert counts["scored"] + counts["rejected"] == counts["received"]
+    for name in ("received", "scored", "rejected"):
+        assert sum(i[name] for i in manifest["inputs"]) == totals[name]
+    assert sum(manifest["rejections"].values()) == totals["rejected"]
+
+
+def wait_for(condition: Any, seconds: float = 30) -> None:
+    """Wait for what must happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
