@@ -30,11 +30,13 @@ def finish_run(
     Blocks on storage; may be repeated.
     """
     manifest = manifest_of(plan, recorded, settings.max_rejected_share, clock())  # 1
+    output.sweep(run_directory(plan.run_id))
     tidy(output, plan.run_id, expected_parts(plan, recorded, encoder), encoder)  # 2
     if plan.shape.output_format == "delta":
         from batch_scorer.delivery.delta import deliver_delta
 
-        deliver_delta(output, settings.connection_string(), plan, encoder)  # 3
+        secret = settings.connection_string()
+        deliver_delta(output, secret, plan, encoder, settings.retry_seconds)  # 3
     directory, previous = run_directory(plan.run_id), previous_run(output, manifest)
     page = render(manifest, previous, output.url_of(directory))
     output.write(f"{directory}/{REPORT}", page)  # 4

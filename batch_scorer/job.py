@@ -13,7 +13,7 @@ from batch_scorer.accounts import missing
 from batch_scorer.assembly import encoder_of, open_output, opened_runner
 from batch_scorer.finish import finish_run, settle
 from batch_scorer.inputs import chosen_files
-from batch_scorer.ledger import LEASE, Ledger, PieceReport
+from batch_scorer.ledger import Ledger, PieceReport
 from batch_scorer.local_engine import LocalEngine
 from batch_scorer.outcome import Outcome
 from batch_scorer.pieces import Engine
@@ -57,7 +57,7 @@ def run_job(settings: BatchSettings, clock: Clock) -> Outcome:
     check_apart(source, output)
     wanted = proposed_plan(settings, run_id, source, files, model, started)
     work = f"{run_directory(run_id)}/{WORK}"
-    with _held(output, f"{work}/shard-{settings.shard:05d}{LEASE}", settings) as lease:
+    with _held(output, f"{work}/shard-{settings.shard:05d}", settings) as lease:
         if settings.restart:
             _begin_anew(output, run_id)
         plan = agreed_plan(output, wanted)
@@ -102,7 +102,7 @@ class _Attempt:
         if left:
             share = f"shard {settings.shard} of {settings.shards} is done"
             return Outcome(f"{share}; {left:,} pieces of other shards are still to come")
-        with _held(self._output, f"{run_directory(plan.run_id)}/{WORK}/finish{LEASE}", settings):
+        with _held(self._output, f"{run_directory(plan.run_id)}/{WORK}/finish", settings):
             manifest, previous = self._finished()
         if manifest.outcome == "complete":
             settle(settings, self._output, manifest)

@@ -8,7 +8,7 @@ file: those of a file that was replaced since count for nothing.
 from collections import Counter
 from collections.abc import Container, Iterable
 from pathlib import PurePosixPath
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -77,9 +77,6 @@ def summed(
     )
 
 
-LEASE: Final = ".lease"
-"""The ending of leases, which lie beside the records."""
-
 _Report = TypeVar("_Report", UnitReport, PieceReport)
 
 
@@ -123,13 +120,9 @@ class Ledger:
         return found
 
     def drop(self) -> None:
-        """Forget the run, when its manifest stands or it is begun anew. Repeating it is safe.
-
-        Leases stay, as others may hold them; whoever releases one removes it.
-        """
+        """Forget the run, when its manifest stands or it is begun anew. Repeating it is safe."""
         for info in self._output.list(self._root):
-            if not info.path.endswith(LEASE):
-                self._output.delete(info.path)
+            self._output.delete(info.path)
 
     def _unit(self, file: PlannedFile, unit: int) -> str:
         return f"{self._root}/units/{file.index:05d}-{unit:05d}.json"

@@ -43,7 +43,7 @@ def reference_to(
             storage=plan.input,
             path=file.path,
             size=file.size,
-            etag=file.etag,
+            etag=file.stored_etag,
             format=file.format,
             record_id_column=shape.record_id_column,
             chunk_records=shape.chunk_records,

@@ -91,6 +91,7 @@ class PieceReader:
             self.plan.read_options(file),
             start,
             piece.groups,
+            file.stored_etag,
         )
 
 

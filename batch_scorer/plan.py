@@ -34,7 +34,8 @@ class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
     input storage (empty when the storage is that one file), `file` the same for people and for
     ids; `size` is in bytes, `etag` changes with the content, `rows` is None where the format does
     not say. `partitions` are the values of Hive partitions or of a Delta table's, None for null.
-    `error` says why it cannot be read; it has no pieces then.
+    `error` says why it cannot be read; it has no pieces then. Files of a Delta table are never
+    changed, and their etag is made of what its log says (`of_table`).
     """
 
     index: int
@@ -48,6 +49,12 @@ class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     pieces: list[Piece] = []
     error: str | None = None
+    of_table: bool = False
+
+    @property
+    def stored_etag(self) -> str | None:
+        """The etag that the storage must still give, where the plan knows it."""
+        return None if self.of_table else self.etag
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,10 @@ def proposed_plan(
     the settings do not fit the model.
     """
     _check_record_id(settings, model)
+    if settings.log == "reference" and settings.output_format == "csv":
+        raise ConfigurationError(
+            "--log reference refers to Parquet parts: use it with another --output-format"
+        )
     if settings.reasons:
         model.require_explainer()
     dialect, manifest = settings.dialect(), model.manifest

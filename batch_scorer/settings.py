@@ -48,7 +48,9 @@ class BatchSettings(StorageSettings, ResultSettings):
     csv_delimiter: str = Field(
         "auto", min_length=1, description="One character, or auto: comma, semicolon, tab or bar."
     )
-    csv_quote: str = Field('"', min_length=1, max_length=1, description="Quote of CSV cells.")
+    csv_quote: str = Field(
+        '"', max_length=1, description="Quote of CSV cells; empty where nothing is quoted."
+    )
     csv_encoding: str = Field(
         "auto", min_length=1, description="Encoding of text files; auto is UTF-8 or UTF-16."
     )

@@ -3,15 +3,20 @@
 A numeric column keeps every distinct value with its count while there are few of them; beyond
 that, counts and sums in bins whose edges are quantiles of the reference, frozen with it, so that
 any two profiles of the same column can be added and compared. A categorical column keeps the
-counts of the reference's categories and one count for all others.
+counts of the reference's categories and one count for all others. Sums are exact, so a profile is
+that of its values, in whatever order and groups they were counted.
 """
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitoring.exact_sums import exact_sums, rounded
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -30,22 +35,31 @@ class NumericGrid:
     exact_values: int
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class NumericProfile:
     """Counts of a numeric column.
 
-    `points` holds the distinct finite values in ascending order and `counts`, `sums` belong to
-    them; with `points` None they belong to the grid's bins. `infinite` values are in neither.
-    `out_of_range` counts values outside the reference's range, infinite ones included.
+    `points` holds the distinct finite values in ascending order and `counts` belong to them; with
+    `points` None they belong to the grid's bins, and `totals` too: the sums of the bins as
+    `exact_sums` gives them. `infinite` values are in neither. `out_of_range` counts values outside
+    the reference's range, infinite ones included.
     """
 
     grid: NumericGrid
     points: Floats | None
     counts: Counts
-    sums: Floats
+    totals: tuple[int, ...]
     missing: int
     infinite: int
     out_of_range: int
+
+    @cached_property
+    def sums(self) -> Floats:
+        """The sum of the values behind each of the counts; infinite where it overflows."""
+        if self.points is None:
+            return rounded(self.totals)
+        with np.errstate(over="ignore"):
+            return self.points * self.counts
 
     @property
     def finite(self) -> int:
@@ -102,11 +116,9 @@ def profile_numbers(grid: NumericGrid, values: NDArray[Any]) -> NumericProfile:
     infinite = len(values) - len(finite) - missing
     points, counts = np.unique(finite, return_counts=True)
     outside = counts[(points < grid.low) | (points > grid.high)].sum()
-    with np.errstate(over="ignore"):
-        sums = points.astype(np.float64) * counts
-    exact = NumericProfile(
-        grid, points, counts.astype(np.int64), sums, missing, infinite, int(outside) + infinite
-    )
+    points, counts = points.astype(np.float64), counts.astype(np.int64)
+    outside_and_infinite = int(outside) + infinite
+    exact = NumericProfile(grid, points, counts, (), missing, infinite, outside_and_infinite)
     return _bounded(exact)
 
 
@@ -155,29 +167,26 @@ def binned(profile: NumericProfile) -> NumericProfile:
     at = np.searchsorted(profile.grid.edges, profile.points, side="left")
     counts = np.zeros(bins, dtype=np.int64)
     np.add.at(counts, at, profile.counts)
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.bincount(at, weights=profile.sums, minlength=bins).astype(np.float64)
-    return replace(profile, points=None, counts=counts, sums=sums)
+    totals = tuple(exact_sums(at, profile.points, profile.counts, bins))
+    return replace(profile, points=None, counts=counts, totals=totals)
 
 
 def _merge_numbers(first: NumericProfile, second: NumericProfile) -> NumericProfile:
     if first.points is None or second.points is None:
         a, b = binned(first), binned(second)
         points, counts = None, a.counts + b.counts
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = a.sums + b.sums
+        totals = tuple(map(operator.add, a.totals, b.totals))
     else:
         both = np.concatenate([first.points, second.points])
         points, at = np.unique(both, return_inverse=True)
         counts = np.zeros(len(points), dtype=np.int64)
         np.add.at(counts, at, np.concatenate([first.counts, second.counts]))
-        with np.errstate(over="ignore"):
-            sums = points * counts
+        totals = ()
     merged = NumericProfile(
         first.grid,
         points,
         counts,
-        sums,
+        totals,
         first.missing + second.missing,
         first.infinite + second.infinite,
         first.out_of_range + second.out_of_range,

@@ -14,6 +14,7 @@ from monitoring.entries import read_entries
 from monitoring.metrics import MonitorMetrics
 from monitoring.policy import Policy
 from monitoring.reference import Reference
+from monitoring.references import Resolver
 from monitoring.rows import Run, metric_rows, report_row
 from monitoring.tables import (
     ALL_LANES,
@@ -52,11 +53,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go: storage always, Log Analytics and HTML reports if there are any."""
+    """Where results go: storage always, Log Analytics and HTML reports if there are any.
+
+    The log is read from there too; `resolver` reads what it has by reference.
+    """
 
     storage: Storage
     log_analytics: LogAnalytics | None
     render: Render | None
+    resolver: Resolver | None = None
 
 
 class Watcher:
@@ -121,7 +126,8 @@ class Watcher:
         started = self._clock()
         versions = self._policy.policy_version, self._code_version
         run = Run(self._reference, window, *versions, started)
-        entries = read_entries(self._outputs.storage, files, self._reference)  # 1
+        out = self._outputs
+        entries = read_entries(out.storage, files, self._reference, out.resolver)  # 1
         metrics: list[MetricRow] = []
         reports: list[ReportRow] = []
         for lane, profile in ((ALL_LANES, entries.together), *entries.lanes.items()):

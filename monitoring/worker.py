@@ -13,6 +13,7 @@ from adapters.storage import open_storage
 from monitoring.metrics import MonitorMetrics
 from monitoring.policy import read_policy
 from monitoring.reference import load_reference
+from monitoring.references import Resolver
 from monitoring.report import render_report
 from monitoring.settings import MonitorSettings
 from monitoring.watcher import Outputs, Span, Watcher
@@ -44,13 +45,17 @@ def watch(settings: MonitorSettings) -> None:
 def _watch(settings: MonitorSettings, log_analytics: LogAnalytics | None) -> None:
     policy = read_policy(settings.policy)
     reference = load_reference(champion_path(settings.bundle), policy.profile)
-    storage = open_storage(settings.storage_url, settings.connection_string())
+    secret = settings.connection_string()
+    storage = open_storage(settings.storage_url, secret)
+    resolver = Resolver(
+        describe_bundle(champion_path(settings.bundle)), lambda url: open_storage(url, secret)
+    )
     metrics = MonitorMetrics(reference.model.name, reference.model.version)
     watcher = Watcher(
         reference,
         policy,
         Span(timedelta(seconds=settings.grace_seconds), settings.since, settings.until),
-        Outputs(storage, log_analytics, render_report if settings.html_reports else None),
+        Outputs(storage, log_analytics, render_report if settings.html_reports else None, resolver),
         metrics,
         lambda: datetime.now(UTC),
         settings.code_version or _installed_version(),

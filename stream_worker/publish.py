@@ -64,7 +64,7 @@ def read_records(settings: PublishSettings, file: IO[bytes]) -> Iterator[list[Fi
     row that is no record or has no usable id.
     """
     from adapters.record_files.chunks import Source
-    from adapters.record_files.csv_reader import read_csv
+    from adapters.record_files.csv_reader import read_csv_by_rows
     from adapters.record_files.jsonl_reader import read_jsonl
     from scoring.bundle_schema import manifest_schema
     from scoring.bundles import champion_path
@@ -78,7 +78,7 @@ def read_records(settings: PublishSettings, file: IO[bytes]) -> Iterator[list[Fi
     if _format(settings) == "csv":
         if settings.bundle is None:
             raise ConfigurationError("CSV carries no types: name the model's bundle with --bundle")
-        read = read_csv
+        read = read_csv_by_rows
     source, id_column = Source(settings.file), settings.record_id_column
     chunks = read(file, source, schema, id_column, _CHUNK_RECORDS)
     return _records(settings, chunks, schema.ignored)

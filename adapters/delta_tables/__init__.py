@@ -5,6 +5,6 @@ Protocol", github.com/delta-io/delta, PROTOCOL.md).
 """
 
 from adapters.delta_tables.reading import DeltaFile, DeltaSnapshot, read_table
-from adapters.delta_tables.writing import write_table
+from adapters.delta_tables.replacing import NewFile, replace_partition
 
-__all__ = ["DeltaFile", "DeltaSnapshot", "read_table", "write_table"]
+__all__ = ["DeltaFile", "DeltaSnapshot", "NewFile", "read_table", "replace_partition"]

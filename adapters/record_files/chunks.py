@@ -40,9 +40,12 @@ START: Final = Position()
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV file is written. `delimiter` is one character, or "auto": of comma, semicolon, tab
-    and bar the one with which the header has the id column. `encoding` is a codec's name, or
-    "auto": UTF-16 or UTF-32 with a byte order mark, else UTF-8. `decimal` separates fractions.
+    """How a CSV file is written.
+
+    `delimiter` is one character, or "auto": of comma, semicolon, tab and bar the one with which the
+    header has the id column. `quote` is one character, or empty where nothing is quoted. `encoding`
+    is a codec's name, or "auto": UTF-16 or UTF-32 with a byte order mark, else UTF-8. `decimal`
+    separates fractions.
     """
 
     delimiter: str = "auto"

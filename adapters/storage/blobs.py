@@ -1,7 +1,7 @@
 """Files in Azure Blob Storage and ADLS Gen2."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -11,7 +11,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import BlobProperties, StorageErrorCode
-from azure.storage.blob.aio import BlobClient
+from azure.storage.blob.aio import BlobClient, BlobPrefix
 from fsspec.asyn import sync
 
 from adapters.storage.blob_lease import BlobLease
@@ -81,6 +81,11 @@ class BlobFiles:
         """See `Files`. All of it at once; the SDK repeats single pages of a long list."""
         return Found(self._run(self._find, path))
 
+    def directories(self, path: str) -> Sequence[str]:
+        """See `Files`."""
+        directories: list[str] = self._run(self._directories, path)
+        return directories
+
     def lease(self, path: str, url: str, retries: Retries, term_seconds: int) -> Lease:
         """See `Files`."""
         return BlobLease(self._client(path), self._filesystem.loop, url, retries, term_seconds)
@@ -100,6 +105,16 @@ class BlobFiles:
         try:
             blobs = client.list_blobs(name_starts_with=prefix, include=["metadata"])
             return [_info(container, blob) async for blob in blobs if not _is_folder(blob)]
+        except ResourceNotFoundError:  # the container
+            return []
+
+    async def _directories(self, path: str) -> list[str]:
+        container, _, name = path.partition("/")
+        client = self._filesystem.service_client.get_container_client(container)
+        prefix = f"{name}/" if name else None
+        try:
+            found = client.walk_blobs(name_starts_with=prefix, delimiter="/")
+            return [f"{container}/{e.name}" async for e in found if isinstance(e, BlobPrefix)]
         except ResourceNotFoundError:  # the container
             return []
 

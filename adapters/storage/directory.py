@@ -3,6 +3,7 @@
 import errno
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -85,6 +86,10 @@ class DirectoryFiles:
         directories = [e["name"] for e in entries if e["type"] == "directory"]
         others = (self._resolved(e) for e in entries if e["type"] != "directory")
         return Found([_info(e) for e in others if e["type"] != "directory"], directories)
+
+    def directories(self, path: str) -> Sequence[str]:
+        """See `Files`."""
+        return self.find(path).directories
 
     def lease(self, path: str, url: str, retries: Retries, term_seconds: int) -> Lease:  # noqa: ARG002
         """See `Files`. The system notices a death at once."""

@@ -1,6 +1,6 @@
 """Storage: what the rest of the code knows of files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeVar
 
 from adapters.storage.errors import Action, translated
@@ -94,6 +94,14 @@ class Storage:
         """
         infos = (info for info in self._everything(prefix) if not _is_own(info.path))
         return sorted(infos, key=lambda info: info.path)
+
+    def directories(self, prefix: str = "") -> Sequence[str]:
+        """The names of the directories directly below a prefix, sorted; hidden ones are left out.
+        What lies in them is not looked at.
+        """
+        found = self._call(prefix, "read", self._files.directories)
+        names = (path.rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(name for name in names if not name.startswith("."))
 
     def sweep(self, prefix: str = "") -> None:
         """Remove what writers below a prefix left behind when they were killed. Only for who knows

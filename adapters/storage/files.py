@@ -84,6 +84,10 @@ class Files(Protocol):
         """
         ...
 
+    def directories(self, path: str) -> Sequence[str]:
+        """The full paths of the directories, or prefixes, directly below it."""
+        ...
+
     def lease(self, path: str, url: str, retries: Retries, term_seconds: int) -> Lease:
         """A lease that lies at `path`, which errors call `url`. Where nobody notices that its
         holder died, it ends after `term_seconds`.

@@ -1,6 +1,7 @@
 """Files in the memory of this process, for tests; all doors to one URL see the same."""
 
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from fsspec.spec import AbstractFileSystem
@@ -63,6 +64,14 @@ class MemoryFiles:
                 for name, detail in found.items()
             ]
         )
+
+    def directories(self, path: str) -> Sequence[str]:
+        """See `Files`."""
+        try:
+            entries = self._filesystem.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+        return [e["name"] for e in entries if e["type"] == "directory"]
 
     def lease(self, path: str, url: str, retries: Retries, term_seconds: int) -> Lease:  # noqa: ARG002
         """See `Files`."""

@@ -102,6 +102,7 @@ def _of_table(storage: Storage, table: DeltaSnapshot) -> Listing:
             format="parquet",
             partitions=file.partitions,
             rows=file.rows,
+            of_table=True,
         )
         for index, file in enumerate(table.files)
     ]

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from adapters.storage import Storage
-from batch_scorer.run_manifest import RUN_MANIFEST, RunManifest, read_run_manifest
+from batch_scorer.run_manifest import RunManifest, read_run_manifest
 from scoring.errors import InputError
 
 MOST_READ: Final = 10
 """Manifests that are read to find it; a manifest of many files has megabytes."""
 
-_RUN: Final = re.compile(rf"run=([^/]+)/{re.escape(RUN_MANIFEST)}")
 _FORMAT: Final = re.compile(r"\.(csv|jsonl|ndjson|parquet)(\.[a-z0-9]+)?$", re.IGNORECASE)
 
 
@@ -39,10 +38,9 @@ def previous_run(output: Storage, manifest: RunManifest) -> RunManifest | None:
 
 
 def _run_ids(output: Storage) -> Iterator[str]:
-    for info in output.list():
-        match = _RUN.fullmatch(info.path)
-        if match is not None:
-            yield match[1]
+    for name in output.directories():
+        if name.startswith("run="):
+            yield name.removeprefix("run=")
 
 
 def _candidates(run_ids: Iterator[str], run_id: str) -> list[str]:

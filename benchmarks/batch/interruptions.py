@@ -1,4 +1,4 @@
-"""A run of 200 files that is killed at random moments, and one over a storage that keeps failing."""
+"""A run of 200 files, killed at random moments, and over a storage that keeps failing."""
 
 import random
 import shutil
@@ -26,7 +26,7 @@ EVERY: Final = 10
 def run(bench: Bench) -> Iterator[Bar]:
     """Kills first, then failing storage; each run is compared with an undisturbed one."""
     root = bench.directory("interruptions")
-    source, moments = root / "in", random.Random(bench.seed)
+    source, moments = root / "in", random.Random(bench.seed)  # noqa: S311
     write_files(source, FILES, ROWS)
     whole = BatchRun(bench.bundle, source, root / "whole", FLAGS)
     began = time.monotonic()

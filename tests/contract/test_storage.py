@@ -4,7 +4,6 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,6 +72,16 @@ def test_delete_removes_one_file_and_may_be_repeated(storage: Storage) -> None:
     storage.delete("never/was")
     assert not storage.exists("d/a")
     assert [info.path for info in storage.list()] == ["d/b"]
+
+
+def test_directories_directly_below_a_prefix(storage: Storage) -> None:
+    """By name, sorted, whatever lies in them; files and hidden ones are none."""
+    for path in ("run=b/x/1", "run=a b/2", "run=b/3", ".hidden/4", "file", "deep/run=c/5"):
+        storage.write(path, b"1")
+    assert storage.directories() == ["deep", "run=a b", "run=b"]
+    assert storage.directories("run=b") == ["x"]
+    assert storage.directories("deep/") == ["run=c"]
+    assert storage.directories("never/was") == []
 
 
 def test_exists_knows_files_and_prefixes(storage: Storage) -> None:
@@ -194,54 +203,6 @@ def test_a_second_door_to_the_same_url_sees_every_change(open_at: OpenAt) -> Non
     assert other.list() == []
 
 
-def test_a_write_that_fails_leaves_no_trace(tmp_path: Path) -> None:
-    """A directory that cannot be written is unavailable storage, and no temporary file stays."""
-    (tmp_path / "a").write_bytes(b"a file where a directory should be")
-    storage = open_storage(str(tmp_path))
-    with pytest.raises(StorageUnavailable, match="a/b"):
-        storage.write("a/b", b"1")
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-
-
-def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
-    """No list shows it, and `sweep` removes it, and nothing else."""
-    storage = open_storage(str(tmp_path))
-    storage.write("a/b", b"1")
-    (tmp_path / "a" / f".b.{'0' * 32}.tmp").write_bytes(b"half")
-    (tmp_path / "a" / "c.tmp").write_bytes(b"1")
-    with storage.lease("a/lease") as lease:
-        assert [info.path for info in storage.list()] == ["a/b", "a/c.tmp"]
-        storage.sweep("a")
-        lease.check()
-        assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [".lease.lock", "b", "c.tmp"]
-
-
-def test_links_are_what_they_lead_to(tmp_path: Path) -> None:
-    """A link to a file has its size and tag, and one that leads nowhere is listed, for its reader
-    to be told; directories are not entered by links.
-    """
-    storage = open_storage(str(tmp_path))
-    storage.write("real/f", b"12345")
-    (tmp_path / "f").symlink_to(tmp_path / "real" / "f")
-    (tmp_path / "d").symlink_to(tmp_path / "real")
-    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    found = {info.path: info for info in storage.list()}
-    assert sorted(found) == ["f", "gone", "real/f"]
-    assert (found["f"].size, found["f"].etag) == (5, found["real/f"].etag)
-    with storage.open("f", found["f"].etag) as file:
-        assert file.read() == b"12345"
-
-
-def test_two_writes_at_one_time_have_two_tags(tmp_path: Path) -> None:
-    """A clock too coarse to tell two writes apart does not hide the second."""
-    storage = open_storage(str(tmp_path))
-    storage.write("f", b"first!")
-    before, times = storage.list(), (tmp_path / "f").stat()
-    storage.write("f", b"second")
-    os.utime(tmp_path / "f", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert storage.list()[0].etag != before[0].etag
-
-
 @pytest.mark.azurite
 def test_a_missing_container_is_unavailable_storage() -> None:
     """The SDK's own errors do not get through the door."""
@@ -251,15 +212,6 @@ def test_a_missing_container_is_unavailable_storage() -> None:
     with pytest.raises(StorageUnavailable, match="ResourceNotFoundError"):
         storage.write("a", b"1")
     assert storage.list() == []
-
-
-@pytest.mark.parametrize("name", ["plain", "with space", "é", "100%", "a#b"])
-def test_a_plain_path_is_a_directory(tmp_path: Path, name: str) -> None:
-    """A path without a scheme and its file: URL are the directory of exactly that name."""
-    directory = tmp_path / name
-    open_storage(str(directory)).write("f", b"1")
-    assert (directory / "f").read_bytes() == b"1"
-    assert open_storage(f"file://{directory}").read("f") == b"1"
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x", "http://host/x", "ftp://host/x"])

@@ -46,12 +46,14 @@ def over(directory: Path, faults: Faults, seconds: float = PATIENCE_SECONDS) -> 
 
 
 @contextmanager
-def through_proxy(*faults: Fault) -> Iterator[tuple[Storage, FaultyProxy]]:
+def through_proxy(
+    *faults: Fault, every: int = EVERY_REQUEST
+) -> Iterator[tuple[Storage, FaultyProxy]]:
     """A door to Azurite through a network that fails."""
     direct = os.environ[AZURITE]
     with (
         azure_container(direct) as url,
-        FaultyProxy(port_of(direct), EVERY_REQUEST, *faults) as proxy,
+        FaultyProxy(port_of(direct), every, *faults) as proxy,
     ):
         yield open_storage(url, through(proxy, direct), PATIENCE_SECONDS), proxy
 
@@ -126,6 +128,15 @@ def test_each_fault_of_a_network_is_survived(fault: Fault) -> None:
             assert file.read() == data
         assert len(storage.list()) == 4
         assert len(proxy.faults) > 1
+
+
+@pytest.mark.azurite
+def test_what_the_libraries_repeat_is_not_anothers_file() -> None:
+    """A request whose answer was lost is sent again below the door, and finds its own file."""
+    with through_proxy("answer lost", every=2) as (storage, proxy):
+        assert all(storage.write_new(f"f{number}", b"1") for number in range(5))
+        assert not any(storage.write_new(f"f{number}", b"2") for number in range(5))
+        assert len(proxy.faults) >= 5
 
 
 @pytest.mark.parametrize("call", CALLS)

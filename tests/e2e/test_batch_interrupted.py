@@ -76,7 +76,7 @@ def check_same(run: BatchRun, whole: BatchRun) -> None:
 def test_a_run_that_is_killed_again_and_again(
     again: Callable[..., BatchRun], whole: BatchRun, seed: int
 ) -> None:
-    """SIGKILL at random moments, each attempt going on where the last one was, gives the same run."""
+    """SIGKILL at random moments, each attempt going on from the last one, gives the same run."""
     run = again()
     assert killed_and_resumed(run, kills=5, longest=3.0, seed=seed) > 0
     check_same(run, whole)

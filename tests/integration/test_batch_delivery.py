@@ -1,6 +1,7 @@
 """The scores of batch runs as Delta tables, in a directory and in Azurite."""
 
 import os
+import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 
+from adapters.delta_tables.replacing import replace_partition
 from adapters.storage import Storage, open_storage
 from batch_scorer.delivery.delta import deliver_delta
 from batch_scorer.delivery.parts import KINDS, PartEncoder, rejected_path, scores_path
@@ -157,6 +159,21 @@ def test_every_type_arrives_to_the_last_bit(toy: ModelBundle, output: Storage) -
     )
 
 
+def test_a_file_of_a_table_has_the_rows_of_many_parts(toy: ModelBundle, output: Storage) -> None:
+    """As many as reach the size that is asked for; and the log says how many rows each has."""
+    encoder = write_parts(output, toy, "r", [number / 100 for number in range(7)])
+    for file_bytes, rows in ((1 << 20, [7]), (1, [2, 2, 2, 1])):
+        deliver_delta(output, None, plan("r"), encoder, file_bytes=file_bytes)
+        table = DeltaTable(output.url_of("scores"))
+        actions = pa.table(table.get_add_actions(flatten=True)).sort_by("path")
+        assert actions["num_records"].to_pylist() == rows
+        for path, size in zip(
+            actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True
+        ):
+            assert len(output.read(f"scores/{path}")) == size
+        assert scores_of(output) == {"r": [number / 100 for number in range(7)]}
+
+
 def test_delivering_again_changes_nothing(toy: ModelBundle, output: Storage) -> None:
     """One more commit each time, and each row once."""
     deliver(output, toy, "r", [0.1, 0.2, 0.3], rejected=1)
@@ -241,6 +258,22 @@ def test_runs_may_be_delivered_side_by_side(
     assert [row["run_id"] for row in rejected] == sorted(runs)
 
 
+def test_writers_that_find_no_table_agree_on_one(tmp_path: Path) -> None:
+    """All begin at the same moment: some make the table again over another, and none fails."""
+    schema, writers = pa.schema([("x", pa.int64())]), 4
+    for number in range(20):
+        url, barrier = f"file://{tmp_path}/{number}", threading.Barrier(writers)
+
+        def write(run: str, url: str = url, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            replace_partition(url, None, ("run_id", run), schema, [])
+
+        with ThreadPoolExecutor(writers) as threads:
+            list(threads.map(write, "abcd"))
+        commits = [c["operation"] for c in DeltaTable(url).history()]
+        assert commits.count("WRITE") == writers
+
+
 def test_another_model_may_have_other_outputs(toy: ModelBundle, output: Storage) -> None:
     """A new column is null in older runs, and one that is gone is null in newer ones."""
     deliver(output, toy, "a", [0.1])
@@ -262,7 +295,7 @@ def test_another_model_may_have_other_outputs(toy: ModelBundle, output: Storage)
 
 
 def test_an_output_of_another_type_is_refused(toy: ModelBundle, output: Storage) -> None:
-    """A table has one type for a column: nothing is written, and no value is repeated."""
+    """A table has one type for a column: nothing is committed, and no value is repeated."""
     deliver(output, toy, "a", [0.1])
     model = with_outputs(toy, [OutputColumn("score", "string"), OutputColumn("label", "string")])
     encoder, path = PartEncoder(model, "delta", False), scores_path("b", 0, 0)

@@ -1,9 +1,8 @@
-"""Delta tables as inputs, and one partition of a table replaced at once."""
+"""Delta tables as inputs."""
 
 import json
 import os
 import struct
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from adapters.delta_tables import read_table, write_table
+from adapters.delta_tables import read_table, replace_partition
 from adapters.delta_tables.places import place_of
 from adapters.record_files.reading import read_chunks
 from adapters.storage import open_storage
@@ -26,7 +25,6 @@ from scoring.errors import (
     InputError,
     ServiceUnavailable,
     StorageUnavailable,
-    TransientError,
 )
 from scoring.schema import Schema
 from tests.support.entra import entra
@@ -36,22 +34,6 @@ SCHEMA = Schema.from_signature(
     [{"name": "x", "type": "double"}, {"name": "land", "type": "string"}]
 )
 ROWS = pa.table({"id": ["a", "b", "c"], "x": [0.5, 1.5, 2.5], "land": ["DE", "F R/%", None]})
-
-
-def data_of(rows: int, **more: list[Any]) -> pa.RecordBatchReader:
-    """Scores of so many records, in batches of two."""
-    ids = pa.array([f"r{row}" for row in range(rows)], pa.string())
-    scores = pa.array([0.5] * rows, pa.float64())
-    kind = pa.list_(pa.struct([("feature", pa.string()), ("contribution", pa.float64())]))
-    reasons = pa.array([[{"feature": "x", "contribution": 0.1}]] * rows, kind)
-    table = pa.table({"record_id": ids, "score": scores, "reasons": reasons, **more})
-    return table.to_reader(max_chunksize=2)
-
-
-def rows_of(url: str, options: dict[str, str] | None = None) -> list[tuple[str, str]]:
-    """Run and record id of every row of a table."""
-    table = DeltaTable(url, storage_options=options).to_pyarrow_table()
-    return sorted(zip(table["run_id"].to_pylist(), table["record_id"].to_pylist(), strict=True))
 
 
 def edited(table: Path, **actions: dict[str, Any]) -> None:
@@ -246,83 +228,13 @@ def test_no_table(tmp_path: Path) -> None:
         read_table(str(tmp_path / "a[1]"))
 
 
-def test_one_partition_is_replaced(tmp_path: Path) -> None:
-    """The table is made, runs are added, and a run that is repeated replaces its own rows only."""
-    url = str(tmp_path / "dir with é" / "t")
-    assert write_table(url, None, data_of(5), ("run_id", "2026-11-23")) == 1
-    assert write_table(url, None, data_of(3), ("run_id", "o'clock")) == 2
-    assert write_table(url, None, data_of(2), ("run_id", "2026-11-23")) == 3
-    assert write_table(url, None, data_of(2), ("run_id", "2026-11-23")) == 4
-    expected = [("2026-11-23", "r0"), ("2026-11-23", "r1")]
-    assert rows_of(url) == [*expected, ("o'clock", "r0"), ("o'clock", "r1"), ("o'clock", "r2")]
-    table = DeltaTable(url)
-    assert table.metadata().partition_columns == ["run_id"]
-    before = table.to_pyarrow_table()
-    assert before["reasons"][0].as_py() == [{"feature": "x", "contribution": 0.1}]
-    table.load_as_version(1)
-    assert table.to_pyarrow_table().num_rows == 5  # earlier versions stay
-
-
-def test_a_run_without_scores_leaves_none(tmp_path: Path) -> None:
-    """What it had before is gone, and a new table has its columns."""
-    url = str(tmp_path / "t")
-    write_table(url, None, data_of(0), ("run_id", "a"))
-    assert rows_of(url) == []
-    write_table(url, None, data_of(2), ("run_id", "a"))
-    write_table(url, None, data_of(0), ("run_id", "a"))
-    assert rows_of(url) == []
-    assert DeltaTable(url).to_pyarrow_table().column_names[0] == "record_id"
-
-
-def test_data_may_have_the_column_already(tmp_path: Path) -> None:
-    """Then it stands where the data has it."""
-    url = str(tmp_path / "t")
-    write_table(url, None, data_of(2, run_id=["a", "a"]), ("run_id", "a"))
-    assert rows_of(url) == [("a", "r0"), ("a", "r1")]
-
-
-def test_a_model_with_another_output_adds_a_column(tmp_path: Path) -> None:
-    """Rows of earlier runs have null there; a column of another type is refused."""
-    url = str(tmp_path / "t")
-    write_table(url, None, data_of(1), ("run_id", "a"))
-    write_table(url, None, data_of(1, grade=["A"]), ("run_id", "b"))
-    rows = DeltaTable(url).to_pyarrow_table().sort_by("run_id")
-    assert rows["grade"].to_pylist() == [None, "A"]
-    with pytest.raises(InputError, match=r"'grade' has another type: string, and .* long$"):
-        write_table(url, None, data_of(1, grade=[1]), ("run_id", "c"))
-    assert len(rows_of(url)) == 2
-
-
-def test_a_table_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    """One that is not partitioned by the run would be replaced as a whole."""
-    write_deltalake(tmp_path / "t", ROWS)
-    with pytest.raises(InputError, match="not partitioned by run_id alone"):
-        write_table(str(tmp_path / "t"), None, data_of(1), ("run_id", "a"))
-    assert DeltaTable(tmp_path / "t").to_pyarrow_table().num_rows == 3
-
-
-def test_a_failing_source_changes_nothing(tmp_path: Path) -> None:
-    """Readers see all of a run or nothing of it."""
-    url = str(tmp_path / "t")
-    write_table(url, None, data_of(2), ("run_id", "a"))
-
-    def broken() -> Iterator[pa.RecordBatch]:
-        yield from data_of(2)
-        raise StorageUnavailable("gone")
-
-    reader = pa.RecordBatchReader.from_batches(data_of(0).schema, broken())
-    with pytest.raises(StorageUnavailable, match="gone"):
-        write_table(url, None, reader, ("run_id", "a"))
-    assert rows_of(url) == [("a", "r0"), ("a", "r1")]
-
-
 def test_a_storage_that_does_not_answer_is_tried_and_then_told() -> None:
     """The error names the place and no secret."""
     secret = "BlobEndpoint=http://127.0.0.1:9/account;SharedAccessSignature=sv=1&sig=c2VjcmV0"
     for call in (
         lambda: read_table("abfs://c@account.dfs.core.windows.net/t", secret),
-        lambda: write_table(
-            "abfs://c@account.dfs.core.windows.net/t", secret, data_of(1), ("run_id", "a")
+        lambda: replace_partition(
+            "abfs://c@account.dfs.core.windows.net/t", secret, ("run_id", "a"), ROWS.schema, []
         ),
     ):
         with pytest.raises(StorageUnavailable) as caught:
@@ -429,13 +341,13 @@ def _token(parts: dict[str, str]) -> str:
 @pytest.mark.azurite
 @pytest.mark.parametrize("access", [_with_key, _with_token, _with_token_in_url])
 def test_tables_in_azure(container: str, access: Callable[[str], tuple[str, str]]) -> None:
-    """Written, replaced and read with a key or a SAS token, at a path with a space and an accent;
+    """Written and read with a key or a SAS token, at a path with a space and an accent;
     partitions are found by both doors.
     """
     url, secret = access(f"{container}/dir é=b/t")
-    assert write_table(url, secret, data_of(3), ("run_id", "a b/%")) == 1
-    assert write_table(url, secret, data_of(2), ("run_id", "a b/%")) == 2
-    assert write_table(url, secret, data_of(1), ("run_id", "b")) == 3
+    place = place_of(url, secret, 0.0)
+    runs = pa.table({"record_id": ["r0", "r1", "r0"], "run_id": ["a b/%", "a b/%", "b"]})
+    write_deltalake(place.uri, runs, storage_options=place.options, partition_by=["run_id"])
     listing = find_files(url, secret)
     assert [(file.partitions["run_id"], file.rows) for file in listing.files] == [
         ("a b/%", 2),
@@ -474,26 +386,7 @@ def test_a_wrong_key_is_no_outage(container: str) -> None:
     with pytest.raises(ConfigurationError, match="permission denied"):
         read_table(f"{container}/t", wrong)
     with pytest.raises(ConfigurationError, match="permission denied"):
-        write_table(f"{container}/t", wrong, data_of(1), ("run_id", "a"))
+        replace_partition(f"{container}/t", wrong, ("run_id", "a"), ROWS.schema, [])
     gone = container.replace("delta-", "other-")
     with pytest.raises(InputError, match="nor does its container"):
-        write_table(f"{gone}/t", os.environ[AZURITE], data_of(1), ("run_id", "a"))
-
-
-@pytest.mark.parametrize("standing", [True, False])
-def test_another_writer_may_be_faster(tmp_path: Path, standing: bool) -> None:
-    """The run is to be done again, and nothing of it is there."""
-    url = str(tmp_path / "t")
-    if standing:
-        write_table(url, None, data_of(1), ("run_id", "a"))
-
-    def meanwhile() -> Iterator[pa.RecordBatch]:
-        other = threading.Thread(target=write_table, args=(url, None, data_of(2), ("run_id", "a")))
-        other.start()
-        other.join()
-        yield from data_of(3)
-
-    reader = pa.RecordBatchReader.from_batches(data_of(0).schema, meanwhile())
-    with pytest.raises(TransientError, match="another writer"):
-        write_table(url, None, reader, ("run_id", "a"))
-    assert rows_of(url) == [("a", "r0"), ("a", "r1")]
+        replace_partition(f"{gone}/t", os.environ[AZURITE], ("run_id", "a"), ROWS.schema, [])

@@ -18,10 +18,12 @@ from monitoring.entries import WindowEntries, read_entries
 from monitoring.reference import Reference, load_reference
 from monitoring.references import Resolver
 from monitoring.rows import Run, metric_rows, report_row
-from monitoring.tables import MetricRow, ReportRow
+from monitoring.settings import MonitorSettings
+from monitoring.tables import MetricRow, ReportRow, read_reports
 from monitoring.windows import Window, logged_files
+from monitoring.worker import watch
 from scoring.model import ModelBundle
-from tests.support.drift import shipped_policy
+from tests.support.drift import POLICY_FILE, shipped_policy
 from tests.support.log_entries import INVALID, entries
 from tests.support.logged_runs import EVENT_TIME, STARTED, InputSpec, LoggedRun, write_parquet
 from tests.support.toy import load_toy, records
@@ -33,6 +35,7 @@ WINDOW = Window(EVENT_TIME.replace(minute=0))
 class Bundle:
     """A toy model with its reference."""
 
+    directory: Path
     model: ModelBundle
     reference: Reference
 
@@ -42,7 +45,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The toy model."""
     directory = tmp_path_factory.mktemp("toy") / "bundle"
     model = load_toy(directory)
-    return Bundle(model, load_reference(directory, shipped_policy().profile))
+    return Bundle(directory, model, load_reference(directory, shipped_policy().profile))
 
 
 def shifted(count: int) -> list[dict[str, Any]]:
@@ -102,9 +105,17 @@ def counts(window: WindowEntries, lane: str = "batch") -> tuple[int, int]:
     return window.lanes[lane].scored, window.lanes[lane].rejected
 
 
-def test_a_referenced_run_gets_the_verdicts_of_a_logged_one(bundle: Bundle, tmp_path: Path) -> None:
-    """All rows of both tables are equal, statistics to the bit, beside another lane's rows."""
-    run = run_of(bundle, tmp_path / "reference")
+@pytest.mark.parametrize(
+    ("count", "scored", "rejected"), [(1400, 1273, 128), (140_000, 127_273, 12_728)]
+)
+def test_a_referenced_run_gets_the_verdicts_of_a_logged_one(
+    count: int, scored: int, rejected: int, bundle: Bundle, tmp_path: Path
+) -> None:
+    """All rows of both tables are equal, statistics to the bit, beside another lane's rows; of
+    values that are counted exactly and of those in bins.
+    """
+    run = run_of(bundle, tmp_path / "reference", count)
+    run.chunk_records = count // 20
     other = by_rows(run, tmp_path / "rows")
     for each in (run, other):
         each.score()
@@ -112,7 +123,7 @@ def test_a_referenced_run_gets_the_verdicts_of_a_logged_one(bundle: Bundle, tmp_
         ParquetInferenceLog(each.store, bundle.model).append(online)
     referenced, logged = window_of(bundle, run), window_of(bundle, other)
     assert referenced.damaged_files == ()
-    assert counts(referenced) == counts(logged) == (1273, 128)
+    assert counts(referenced) == counts(logged) == (scored, rejected)
     assert counts(referenced, "online") == (600, 1)
     found = drift_rows(bundle, referenced)
     assert found == drift_rows(bundle, logged)
@@ -120,6 +131,25 @@ def test_a_referenced_run_gets_the_verdicts_of_a_logged_one(bundle: Bundle, tmp_
         "x",
         "name",
     }
+
+
+def test_the_command_reads_references(bundle: Bundle, tmp_path: Path) -> None:
+    """From the log to the tables, with what the storages of a reference need to be opened."""
+    run = run_of(bundle, tmp_path)
+    run.score()
+    root = tmp_path / "store"
+    watch(
+        MonitorSettings(
+            bundle=bundle.directory,
+            storage_url=str(root),
+            policy=POLICY_FILE,
+            once=True,
+            html_reports=False,
+        )
+    )
+    (report,) = read_reports(open_storage(str(root)), "toy", "7")
+    assert (report.row_count, report.rejected_rows, report.status) == (1401, 128, "drift")
+    assert report.features_drifted == 2
 
 
 def test_a_run_that_was_killed_and_repeated_counts_once(bundle: Bundle, tmp_path: Path) -> None:

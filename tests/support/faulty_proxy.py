@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 _AZURITE: Final = "TRILANE_TEST_AZURITE_CONNECTION_STRING"
 _ENDPOINT: Final = re.compile(r"http://127\.0\.0\.1:(?P<port>[0-9]+)")
@@ -57,6 +58,7 @@ class FaultyProxy:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._server.cut()
 
     def next_fault(self) -> Fault | None:
         """What becomes of the next request."""
@@ -74,7 +76,22 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, proxy: FaultyProxy, target: int) -> None:
         self.proxy = proxy
         self.target = target
+        self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """See socketserver."""
+        self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.discard(request)
+
+    def cut(self) -> None:
+        """End the connections there are."""
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is none of ours."""
