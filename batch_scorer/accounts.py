@@ -57,9 +57,10 @@ def manifest_of(
 def expected_parts(plan: Plan, recorded: Pieces, encoder: PartEncoder) -> set[str]:
     """The paths of all part files that are of this run."""
     kind, paths = encoder.output_format, set[str]()
-    for (file, _), report in recorded.items():
-        paths.update(scores_path(plan.run_id, file, unit, kind) for unit in report.scored_units)
-        paths.update(rejected_path(plan.run_id, file, unit, kind) for unit in report.rejected_units)
+    for file, piece in plan.pieces():
+        report, place = recorded[file.index, piece.index], (plan.run_id, file.index)
+        paths.update(scores_path(*place, unit, kind) for unit in report.scored_units)
+        paths.update(rejected_path(*place, unit, kind) for unit in report.rejected_units)
     return paths
 
 
@@ -92,7 +93,8 @@ def _failure(inputs: Sequence[InputReport], totals: Counts, max_share: float) ->
         named = ", ".join(report.file for report in failed[:3])
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         said.append(f"{len(failed)} of {len(inputs)} files could not be read: {named}{more}")
-    if totals.rejected > max_share * totals.received and max_share < 1:
+    # A quotient and not a product: 0.29 x 100 is less than 29.
+    if totals.rejected and totals.rejected / totals.received > max_share:
         said.append(
             f"{totals.rejected:,} of {totals.received:,} records were rejected, more than the share"
             f" of {max_share:g} that --max-rejected-share allows"

@@ -5,6 +5,7 @@ its last unit, with the sums of all; then its units are of no interest. Records 
 file: those of a file that was replaced since count for nothing.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Container, Iterable
 from pathlib import PurePosixPath
@@ -99,7 +100,12 @@ class Ledger:
     def units(self, file: PlannedFile, piece: Piece) -> list[UnitReport]:
         """The units of a piece that need not be done again: the first ones, without a gap."""
         done: list[UnitReport] = []
-        while (report := self._read_unit(file, piece.first_unit + len(done))) is not None:
+        following = file.pieces[piece.index + 1 : piece.index + 2]
+        last = following[0].first_unit if following else sys.maxsize
+        for number in range(piece.first_unit, last):
+            report = self._read_unit(file, number)
+            if report is None:
+                break
             done.append(report)
         return done
 

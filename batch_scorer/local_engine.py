@@ -4,13 +4,15 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, TypeVar
 
 from batch_scorer.ledger import UnitReport
 from batch_scorer.pieces import PieceRunner
 from batch_scorer.plan import Piece, PlannedFile
 from batch_scorer.progress import Progress
 from scoring.errors import TransientError
+
+T = TypeVar("T")
 
 READERS: Final = 2
 """Pieces that are read at once: while one waits for storage, or its last units, the other reads."""
@@ -36,7 +38,18 @@ class LocalEngine:
         """See `Engine`. The first failure ends the attempt."""
         slots = threading.BoundedSemaphore(self._threads + 1)
         failed = threading.Event()
-        causes: list[BaseException] = []  # in the order in which units failed
+        causes: list[BaseException] = []
+
+        def noticed(do: Callable[[], T]) -> T:
+            """The first failure ends the attempt, and is what is said of it."""
+            try:
+                return do()
+            except _AbandonedError:
+                raise
+            except BaseException as error:
+                causes.append(error)
+                failed.set()
+                raise
 
         with (
             self._opened() as runner,
@@ -53,24 +66,20 @@ class LocalEngine:
 
             def work(score: Callable[[], UnitReport]) -> UnitReport:
                 try:
-                    return score()
-                except BaseException as error:
-                    causes.append(error)
-                    failed.set()
-                    raise
+                    return noticed(score)
                 finally:
                     slots.release()
 
             def read(file: PlannedFile, piece: Piece) -> None:
-                runner.run(file, piece, progress, begin)
+                noticed(lambda: runner.run(file, piece, progress, begin))
 
             futures = [readers.submit(read, *piece) for piece in pieces]
-            _, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-            if waiting:
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:  # also when this thread is interrupted
                 failed.set()
-                for future in waiting:
+                for future in futures:
                     future.cancel()
-                wait(waiting)
-        causes += [e for f in futures if not f.cancelled() and (e := f.exception()) is not None]
+                wait(futures)
         if causes:
-            raise next((e for e in causes if not isinstance(e, _AbandonedError)), causes[0])
+            raise causes[0]

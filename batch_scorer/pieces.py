@@ -129,20 +129,24 @@ class PieceRunner:
         """
         begin = begin or (lambda score: Done(score()))
         pending: list[Pending] = []
-        error: str | None = None
-        try:
-            for unit in self._reader.units(file, piece):
-                if self._stopping():
-                    run_id = self._reader.plan.run_id
-                    raise TransientError(f"stopped; --run-id {run_id} completes the run")
-                if isinstance(unit, Done):
-                    progress.resumed(file, unit.report)
-                    pending.append(unit)
-                else:
-                    pending.append(begin(self._scoring(unit, progress)))
-                del unit  # before the next one is read
-        except InputError as caught:
-            error = str(caught)
+        units, error = self._reader.units(file, piece), None
+        while True:
+            try:
+                unit = next(units, None)
+            except InputError as caught:
+                error = str(caught)
+                break
+            if unit is None:
+                break
+            if self._stopping():
+                run_id = self._reader.plan.run_id
+                raise TransientError(f"stopped; --run-id {run_id} completes the run")
+            if isinstance(unit, Done):
+                progress.resumed(file, unit.report)
+                pending.append(unit)
+            else:
+                pending.append(begin(self._scoring(unit, progress)))
+            del unit  # before the next one is read
         report = summed(file, piece, [each.result() for each in pending], error)
         self._logged(file, piece, report)
         self._ledger.record_piece(file, report)

@@ -163,6 +163,8 @@ def _check_same(standing: Plan, wanted: Plan) -> None:
             f"digest {standing.model.digest[:12]}, and this is version {wanted.model.version}, "
             f"digest {wanted.model.digest[:12]}; {how}"
         )
+    if standing.input != wanted.input:
+        raise ConfigurationError(f"the run was begun with another input; {how}")
     for name in Shape.__struct_fields__:
         if getattr(standing.shape, name) != getattr(wanted.shape, name):
             raise ConfigurationError(f"the run was begun with another {name}; {how}")
