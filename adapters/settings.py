@@ -67,6 +67,9 @@ def read_settings(cls: type[S], argv: Sequence[str] | None, prog: str, descripti
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False, include_context=False):
             name = "_".join(str(part) for part in problem["loc"])
+            if not name:  # a rule over several settings, which names them itself
+                print(f"{prog}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+                continue
             flag = "--" + name.replace("_", "-")
             print(f"{prog}: {flag} (TRILANE_{name.upper()}): {problem['msg']}", file=sys.stderr)
     except SettingsError as error:

@@ -45,7 +45,7 @@ def manifest_of(
         event_time=plan.event_time,
         started_at=plan.started_at,
         finished_at=finished.astimezone(UTC).isoformat(),
-        seconds=round((finished - started).total_seconds(), 3),
+        seconds=max(0.0, round((finished - started).total_seconds(), 3)),
         totals=totals,
         rejections=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))),
         bins=plan.bins,

@@ -51,6 +51,7 @@ def opened_runner(
         outputs = Outputs(output, encoder_of(plan, model), ledger, log, publisher, still_ours)
 
         def logged(file: PlannedFile, piece: Piece, report: PieceReport) -> None:
+            still_ours()
             if plan.by_reference:
                 from adapters.log_references import write_reference
                 from batch_scorer.log_reference import reference_to

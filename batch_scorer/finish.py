@@ -9,12 +9,21 @@ from adapters.storage import Storage
 from batch_scorer.accounts import expected_parts, manifest_of
 from batch_scorer.delivery.parts import PartEncoder
 from batch_scorer.delivery.tidying import tidy
+from batch_scorer.inputs.opening import open_input
 from batch_scorer.ledger import Ledger, PieceReport
+from batch_scorer.outcome import Outcome
 from batch_scorer.plan import Plan
 from batch_scorer.report import REPORT, previous_run, render
-from batch_scorer.run_manifest import RunManifest, run_directory, write_run_manifest
+from batch_scorer.run_manifest import (
+    RunManifest,
+    read_run_manifest,
+    run_directory,
+    write_run_manifest,
+)
 from batch_scorer.settings import BatchSettings
+from batch_scorer.summary import summarize
 from batch_scorer.unit import Clock
+from scoring.errors import ConfigurationError
 
 
 def finish_run(
@@ -51,3 +60,18 @@ def settle(settings: BatchSettings, output: Storage, manifest: RunManifest) -> N
 
         remember(output, settings.input, manifest)  # 6
     Ledger(output, manifest.run_id).drop()  # 7
+
+
+def found_complete(settings: BatchSettings, output: Storage, run_id: str) -> Outcome | None:
+    """What is said of a run that is complete already."""
+    manifest = read_run_manifest(output, run_id)
+    if manifest is None or manifest.outcome != "complete":
+        return None
+    source, _ = open_input(settings.input, settings.connection_string(), settings.retry_seconds)
+    if manifest.input and manifest.input != source.url:
+        raise ConfigurationError(
+            f"run {run_id} is complete, and had another input; choose another --run-id"
+        )
+    settle(settings, output, manifest)
+    text = summarize(manifest, output, previous_run(output, manifest))
+    return Outcome(f"run {run_id} is complete already; nothing was scored\n{text}")

@@ -7,9 +7,10 @@ file: those of a file that was replaced since count for nothing.
 
 import sys
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -78,6 +79,9 @@ def summed(
     )
 
 
+_AT_ONCE: Final = 16
+"""Requests at once where each is a round trip."""
+
 _Report = TypeVar("_Report", UnitReport, PieceReport)
 
 
@@ -116,19 +120,31 @@ class Ledger:
         `known` are not read again.
         """
         etags = {file.index: file.etag for file in files}
-        found: dict[tuple[int, int], PieceReport] = {}
-        for info in self._output.list(f"{self._root}/pieces"):
-            file, _, piece = PurePosixPath(info.path).stem.partition("-")
-            place = int(file), int(piece)
-            report = None if place in known else self._decoded(info.path, PieceReport)
-            if report is not None and report.etag == etags.get(place[0]):
-                found[place] = report
-        return found
+        paths = [info.path for info in self._output.list(f"{self._root}/pieces")]
+        new = [path for path in paths if _place(path) not in known]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ledger") as threads:
+            reports = threads.map(lambda path: self._decoded(path, PieceReport), new)
+            return {
+                place: report
+                for place, report in zip(map(_place, new), reports, strict=True)
+                if report is not None and report.etag == etags.get(place[0])
+            }
 
     def drop(self) -> None:
         """Forget the run, when its manifest stands or it is begun anew. Repeating it is safe."""
-        for info in self._output.list(self._root):
-            self._output.delete(info.path)
+        for below in ("/units", "/pieces", ""):  # the plan last: units are of no other one
+            self._delete([info.path for info in self._output.list(f"{self._root}{below}")])
+
+    def forget(self, file: PlannedFile) -> None:
+        """Drop what is recorded of one file. Repeating it is safe."""
+        for below in ("/units", "/pieces"):
+            found = [info.path for info in self._output.list(f"{self._root}{below}")]
+            self._delete([path for path in found if _place(path)[0] == file.index])
+
+    def _delete(self, paths: Sequence[str]) -> None:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ledger") as threads:
+            for _ in threads.map(self._output.delete, paths):
+                pass
 
     def _unit(self, file: PlannedFile, unit: int) -> str:
         return f"{self._root}/units/{file.index:05d}-{unit:05d}.json"
@@ -147,3 +163,9 @@ class Ledger:
             raise InputError(
                 f"{self._output.url_of(path)} is no record of this version; use --restart"
             ) from error
+
+
+def _place(path: str) -> tuple[int, int]:
+    """File, and unit or piece, of a record's path; those of the plan are nobody's."""
+    file, _, number = PurePosixPath(path).stem.partition("-")
+    return (int(file), int(number)) if number else (-1, -1)

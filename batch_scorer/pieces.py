@@ -44,7 +44,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A unit that an earlier attempt did, or that has been scored."""
+    """A unit that was scored, by an earlier attempt or by this one."""
 
     report: UnitReport
 
@@ -62,14 +62,16 @@ class PieceReader:
         self._source = source
         self._ledger = ledger
 
-    def units(self, file: PlannedFile, piece: Piece) -> Iterator[Unit | Done]:
-        """The units of a piece in order; those that the ledger has are not read again.
+    def done(self, file: PlannedFile, piece: Piece) -> list[UnitReport]:
+        """What need not be read again. Blocks on storage; InputError for a damaged ledger."""
+        return self._ledger.units(file, piece)
+
+    def units(self, file: PlannedFile, piece: Piece, done: Sequence[UnitReport]) -> Iterator[Unit]:
+        """The units of a piece in order, behind those that are done.
 
         Blocks on storage. Raises InputError when the file is not what was planned or cannot be read
         any further, StorageUnavailable.
         """
-        done = self._ledger.units(file, piece)
-        yield from map(Done, done)
         start = done[-1].end if done else Position(piece.first_row)
         number = piece.first_unit + len(done)
         for chunk in self._chunks(file, piece, start):
@@ -128,8 +130,12 @@ class PieceRunner:
         scored. Raises TransientError when storage fails or the attempt is stopped.
         """
         begin = begin or (lambda score: Done(score()))
+        done = self._reader.done(file, piece)
         pending: list[Pending] = []
-        units, error = self._reader.units(file, piece), None
+        for unit_report in done:
+            progress.resumed(file, unit_report)
+            pending.append(Done(unit_report))
+        units, error = self._reader.units(file, piece, done), None
         while True:
             try:
                 unit = next(units, None)
@@ -141,11 +147,7 @@ class PieceRunner:
             if self._stopping():
                 run_id = self._reader.plan.run_id
                 raise TransientError(f"stopped; --run-id {run_id} completes the run")
-            if isinstance(unit, Done):
-                progress.resumed(file, unit.report)
-                pending.append(unit)
-            else:
-                pending.append(begin(self._scoring(unit, progress)))
+            pending.append(begin(self._scoring(unit, progress)))
             del unit  # before the next one is read
         report = summed(file, piece, [each.result() for each in pending], error)
         self._logged(file, piece, report)

@@ -1,16 +1,15 @@
 """What a run does: written once, before its first part, so that every attempt does the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
 from adapters.record_files.chunks import CsvDialect, ReadOptions
+from adapters.record_files.reading import Format
 from adapters.storage import Storage
 from batch_scorer.run_manifest import ModelReport, run_directory
-from scoring.errors import ConfigurationError, InputError
-
-Format = Literal["csv", "jsonl", "parquet"]
+from scoring.errors import InputError
 
 WORK: Final = "_run"
 """Below the run's directory: what is needed until the run is complete."""
@@ -70,6 +69,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     decimal: Literal[".", ","]
     output_format: Literal["parquet", "csv", "delta"]
     published: bool
+    as_of: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,57 +118,3 @@ def read_plan(output: Storage, run_id: str) -> Plan | None:
         raise InputError(
             f"{output.url_of(path)} is no plan of this version; use --restart to begin anew"
         ) from error
-
-
-def agreed_plan(output: Storage, wanted: Plan) -> Plan:
-    """The plan to follow: the one that stands, with the files as they are now, or `wanted`.
-
-    Of several attempts or shards that begin at once one writes the plan and all follow it. Files
-    that came after the run began are not of it. Blocks on storage. Raises ConfigurationError when
-    the run was begun with other settings or another model.
-    """
-    path = plan_path(wanted.run_id)
-    if output.write_new(path, _encoded(wanted)):
-        return wanted
-    standing = read_plan(output, wanted.run_id)
-    if standing is None:  # gone since: the run was completed or restarted at this moment
-        raise ConfigurationError(f"run {wanted.run_id} was completed or restarted meanwhile")
-    _check_same(standing, wanted)
-    renewed = msgspec.structs.replace(standing, files=_as_now(standing, wanted))
-    if renewed.files != standing.files:
-        output.write(path, _encoded(renewed))
-    return renewed
-
-
-def _as_now(standing: Plan, wanted: Plan) -> list[PlannedFile]:
-    now: Mapping[str, PlannedFile] = {file.file: file for file in wanted.files}
-    files = []
-    for file in standing.files:
-        found = now.get(file.file)
-        if found is None:
-            gone = "does not exist any more"
-            files.append(msgspec.structs.replace(file, pieces=[], rows=None, error=gone))
-        elif found.etag == file.etag and found.error == file.error:
-            files.append(file)
-        else:
-            files.append(msgspec.structs.replace(found, index=file.index))
-    return files
-
-
-def _check_same(standing: Plan, wanted: Plan) -> None:
-    how = f"finish run {wanted.run_id} with those, choose another --run-id, or use --restart"
-    if standing.model != wanted.model:
-        raise ConfigurationError(
-            f"the run was begun with model {standing.model.name} version {standing.model.version}, "
-            f"digest {standing.model.digest[:12]}, and this is version {wanted.model.version}, "
-            f"digest {wanted.model.digest[:12]}; {how}"
-        )
-    if standing.input != wanted.input:
-        raise ConfigurationError(f"the run was begun with another input; {how}")
-    for name in Shape.__struct_fields__:
-        if getattr(standing.shape, name) != getattr(wanted.shape, name):
-            raise ConfigurationError(f"the run was begun with another {name}; {how}")
-
-
-def _encoded(plan: Plan) -> bytes:
-    return msgspec.json.encode(plan)

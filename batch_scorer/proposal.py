@@ -1,9 +1,11 @@
 """The plan of a run that begins now, from the settings and from what lies in the input."""
 
-from datetime import datetime
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
-from adapters.storage import Storage
+from adapters.storage import Storage, open_storage
 from batch_scorer.distribution import bins_of
 from batch_scorer.plan import Plan, PlannedFile, Shape
 from batch_scorer.run_manifest import ModelReport
@@ -13,8 +15,11 @@ from scoring.errors import ConfigurationError
 from scoring.model import ModelBundle
 from scoring.schema import FieldType
 
-REFERENCE_BYTES: Final = 256 << 20
-"""From so much input on the inference log gets references: every feature would be written again."""
+REFERENCE_RECORDS: Final = 250_000
+REFERENCE_BYTES: Final = 64 << 20
+"""From so much input on the inference log gets references: every feature would be written again.
+Where files do not say how many records they have, bytes count.
+"""
 
 
 def proposed_plan(
@@ -58,28 +63,42 @@ def proposed_plan(
             decimal=dialect.decimal,
             output_format=settings.output_format,
             published=settings.publish,
+            as_of=None if settings.as_of is None else settings.as_of.astimezone(UTC).isoformat(),
         ),
         event_time=(settings.as_of or started).isoformat(),
         started_at=started.isoformat(),
-        by_reference=_by_reference(settings, sum(file.size for file in files)),
+        by_reference=_by_reference(settings, files),
         bins=bins_of(champion_path(settings.bundle), model),
         files=files,
     )
 
 
-def check_apart(source: Storage, output: Storage) -> None:
+def check_apart(settings: BatchSettings, source: Storage, output: Storage) -> None:
     """Raises ConfigurationError when a run would read what runs write."""
-    if f"{output.url.rstrip('/')}/".startswith(f"{source.url.rstrip('/')}/"):
-        raise ConfigurationError(
-            f"the output {output.url} lies in the input {source.url}: "
-            "the next run would read the scores of this one"
-        )
+    store = open_storage(settings.storage_url, settings.connection_string())
+    for name, written in (("output", output), ("inference log", store)):
+        if f"{_real(written)}/".startswith(f"{_real(source)}/"):
+            raise ConfigurationError(
+                f"the {name} {written.url} lies in the input {source.url}: "
+                "the next run would read what this one writes"
+            )
 
 
-def _by_reference(settings: BatchSettings, size: int) -> bool:
-    if settings.log == "auto":
-        return size >= REFERENCE_BYTES and settings.output_format != "csv"
-    return settings.log == "reference"
+def _real(storage: Storage) -> str:
+    """Its URL, with links and dots of a directory followed."""
+    scheme, separator, path = storage.url.partition("://")
+    if scheme == "file":
+        path = os.path.realpath(path)
+    return f"{scheme}{separator}{path}".rstrip("/")
+
+
+def _by_reference(settings: BatchSettings, files: Sequence[PlannedFile]) -> bool:
+    if settings.log != "auto":
+        return settings.log == "reference"
+    records = sum(file.rows for file in files if file.rows is not None)
+    size = sum(file.size for file in files if file.rows is None)
+    large = records / REFERENCE_RECORDS + size / REFERENCE_BYTES >= 1
+    return large and settings.output_format != "csv"
 
 
 def _check_record_id(settings: BatchSettings, model: ModelBundle) -> None:

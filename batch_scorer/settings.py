@@ -1,14 +1,21 @@
 """What `trilane batch` takes."""
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AliasChoices, AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from adapters.hub_settings import ResultSettings
-from adapters.record_files.chunks import CsvDialect
 from adapters.settings import StorageSettings
-from scoring.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from adapters.record_files.chunks import CsvDialect
+
+
+def _completion_index() -> Any:
+    """What Kubernetes says to a pod of an Indexed Job; not checked yet."""
+    return os.environ.get("JOB_COMPLETION_INDEX", 0)
 
 
 class BatchSettings(StorageSettings, ResultSettings):
@@ -71,7 +78,7 @@ class BatchSettings(StorageSettings, ResultSettings):
     publish: bool = Field(False, description="Publish every score to the scores hub, too.")
     log: Literal["auto", "rows", "reference"] = Field(
         "auto",
-        description="How the inference log gets the run: auto is by reference from 256 MiB on.",
+        description="How the inference log gets the run: auto is by reference if it is large.",
     )
     engine: Literal["local", "spark"] = Field(
         "local", description="Where pieces are scored: threads of this process, or a Spark cluster."
@@ -87,10 +94,10 @@ class BatchSettings(StorageSettings, ResultSettings):
     )
     shards: int = Field(1, ge=1, le=10_000, description="Processes that share the run.")
     shard: int = Field(
-        0,
+        default_factory=_completion_index,
         ge=0,
-        validation_alias=AliasChoices("shard", "TRILANE_SHARD", "JOB_COMPLETION_INDEX"),
-        description="Which of them this is, from 0; JOB_COMPLETION_INDEX in an Indexed Job.",
+        validate_default=True,
+        description="Which of them this is, from 0; in an Indexed Job its JOB_COMPLETION_INDEX.",
     )
     lease_wait_seconds: float = Field(
         90, ge=0, description="How long another attempt at the run may take to let go of it."
@@ -103,10 +110,15 @@ class BatchSettings(StorageSettings, ResultSettings):
     def _shard_of_shards(self) -> "BatchSettings":
         if self.shard >= self.shards:
             raise ValueError("--shard must be below --shards")
+        if self.restart and self.shards > 1:
+            raise ValueError("--restart is for one process: begin anew with it, then start shards")
         return self
 
-    def dialect(self) -> CsvDialect:
-        """How CSV files are written. Raises ConfigurationError."""
-        if self.csv_delimiter != "auto" and len(self.csv_delimiter) != 1:
-            raise ConfigurationError("--csv-delimiter must be one character, or auto")
-        return CsvDialect(self.csv_delimiter, self.csv_quote, self.csv_encoding, self.csv_decimal)
+    def dialect(self) -> "CsvDialect":
+        """How CSV files are written. Raises ConfigurationError when none can be."""
+        from adapters.record_files.chunks import CsvDialect
+        from adapters.record_files.csv_header import check_dialect
+
+        found = CsvDialect(self.csv_delimiter, self.csv_quote, self.csv_encoding, self.csv_decimal)
+        check_dialect(found)
+        return found

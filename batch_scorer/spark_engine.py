@@ -7,6 +7,7 @@ executor) is written twice under the same name with the same content.
 Executors need trilane and the bundle at the same path; on Databricks a wheel and a volume.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import pyarrow as pa
+from pydantic import SecretStr
 
 from batch_scorer.assembly import open_output, opened_runner
-from batch_scorer.inputs.opening import open_input
+from batch_scorer.inputs.opening import open_input, split_token
 from batch_scorer.ledger import Ledger, PieceReport, UnitReport
 from batch_scorer.pieces import PieceRunner
-from batch_scorer.plan import Piece, Plan, PlannedFile
+from batch_scorer.plan import Piece, Plan, PlannedFile, read_plan
 from batch_scorer.progress import Progress
 from batch_scorer.settings import BatchSettings
 from scoring.bundles import champion_path
@@ -52,7 +53,8 @@ class SparkEngine:
     def run(self, pieces: Sequence[tuple[PlannedFile, Piece]], progress: Progress) -> None:
         """See `Engine`. Units are not told of. A piece that failed ends none of the others."""
         session = _session(self._plan.run_id)
-        task = _Task(self._settings.model_dump(), msgspec.json.encode(_bare(self._plan)), pieces)
+        places = [(file.index, piece.index) for file, piece in pieces]
+        task = _Task(_without_secrets(self._settings), self._plan.run_id, places)
         tasks = min(len(pieces), MOST_TASKS)
         frame = session.range(0, len(pieces), 1, tasks).mapInArrow(task, _RESULT_DDL)
         with self._watched(session, pieces, progress):
@@ -102,20 +104,23 @@ class SparkEngine:
 
 
 class _Task:
-    """What `mapInArrow` calls; travels to the executors."""
+    """What `mapInArrow` calls; travels to the executors, which read the plan from the output."""
 
     def __init__(
-        self, settings: dict[str, Any], plan: bytes, pieces: Sequence[tuple[PlannedFile, Piece]]
+        self, settings: dict[str, Any], run_id: str, places: Sequence[tuple[int, int]]
     ) -> None:
         self._settings = settings
-        self._plan = plan
-        self._pieces = [msgspec.json.encode(piece) for piece in pieces]
+        self._run_id = run_id
+        self._places = places
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Score the pieces whose places arrive; a row of `_RESULT` for each."""
         settings = BatchSettings(**self._settings)
-        plan = msgspec.json.decode(self._plan, type=Plan)
-        source, _ = open_input(settings.input, settings.connection_string(), settings.retry_seconds)
+        plan = read_plan(open_output(settings), self._run_id)
+        if plan is None:
+            raise TerminalError(f"the plan of run {self._run_id} is gone")
+        secret, retry_seconds = settings.connection_string(), settings.retry_seconds
+        source, _ = open_input(settings.input, secret, retry_seconds)
         runner = opened_runner(
             settings,
             plan,
@@ -125,13 +130,14 @@ class _Task:
             lambda: None,  # the driver holds the lease
             lambda: False,
         )
+        pieces = {(file.index, piece.index): (file, piece) for file, piece in plan.pieces()}
         with runner as scoring:
             for batch in batches:
-                results = [self._scored(scoring, place) for place in batch[0].to_pylist()]
+                wanted = [pieces[self._places[number]] for number in batch[0].to_pylist()]
+                results = [self._scored(scoring, *piece) for piece in wanted]
                 yield pa.RecordBatch.from_pylist(results, schema=_RESULT)
 
-    def _scored(self, runner: PieceRunner, place: int) -> dict[str, Any]:
-        file, piece = msgspec.json.decode(self._pieces[place], type=tuple[PlannedFile, Piece])
+    def _scored(self, runner: PieceRunner, file: PlannedFile, piece: Piece) -> dict[str, Any]:
         try:
             runner.run(file, piece, _Silence())
         except TrilaneError as error:
@@ -158,9 +164,24 @@ def _model(bundle: Path) -> ModelBundle:
     return load_model(champion_path(bundle), datetime.now(UTC))
 
 
-def _bare(plan: Plan) -> Plan:
-    """Without its files, of which a task gets its own."""
-    return msgspec.structs.replace(plan, files=[])
+def _without_secrets(settings: BatchSettings) -> dict[str, Any]:
+    """Spark may write what it sends to disk: executors take secrets from their own environment.
+
+    On this machine they have that of the driver, which a flag has not reached.
+    """
+    for url in (settings.input, settings.output, settings.storage_url):
+        if split_token(url)[1]:
+            raise ConfigurationError(
+                "--engine spark takes no URL with a SAS token: set "
+                "TRILANE_STORAGE_CONNECTION_STRING for the driver and its executors"
+            )
+    plain: dict[str, Any] = {}
+    for name, value in settings:
+        if isinstance(value, SecretStr):
+            os.environ.setdefault(f"TRILANE_{name.upper()}", value.get_secret_value())
+        elif value is not None:
+            plain[name] = value
+    return plain
 
 
 def _session(run_id: str) -> "SparkSession":

@@ -100,6 +100,7 @@ class UnitScorer:
             seconds=round(time.perf_counter() - began, 3),
             end=chunk.end,
         )
+        self._outputs.still_ours()
         self._outputs.ledger.record_unit(file, report)  # 7
         return report
 

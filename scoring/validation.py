@@ -5,7 +5,8 @@ The same record gets the same verdict and the same bits in both forms, whatever 
 it. `scoring.value_rules` has the rules for a value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, compress
 from operator import itemgetter
 from typing import Any, Final
@@ -27,6 +28,9 @@ RECORD_ID_RULE: Final = (
     f"must be a string of 1 to {MAX_RECORD_ID_CHARACTERS} characters or an integer"
 )
 
+MAX_UNKNOWN_FIELDS: Final = 20
+"""So many fields of a record that the model does not know are named."""
+
 Violations = dict[int, list[Violation]]
 
 
@@ -35,7 +39,8 @@ def validate_rows(
 ) -> Validated:
     """Check decoded JSON records. `rows` and `record_ids` have the same length.
 
-    A row that is no object is rejected as malformed. Every violation of a record is listed.
+    A row that is no object is rejected as malformed. Every violation of a record is listed,
+    but of unknown fields the first `MAX_UNKNOWN_FIELDS`.
     """
     violations: Violations = {}
     objects, values = rows, _complete(schema, rows)
@@ -62,10 +67,10 @@ def validate_columns(
     """
     count = len(record_ids)
     violations: Violations = {}
+    unknown = _UnknownFields(violations)
     for name in sorted(columns.keys() - schema.known):
-        for position, value in enumerate(columns[name]):
-            if value is not MISSING:
-                _unknown_field(violations, position, name)
+        unknown.found(name, (p for p, value in enumerate(columns[name]) if value is not MISSING))
+    unknown.sum_up()
     absent = Coded([MISSING], np.zeros(count, dtype=np.int32))
     checked = [check_values(f, columns.get(f.name, absent)) for f in schema.features]
     return _assemble(checked, record_ids, violations, frozenset())
@@ -99,11 +104,42 @@ def _object(violations: Violations, position: int, row: Any) -> Mapping[str, Any
 
 
 def _check_names(schema: Schema, rows: Sequence[Mapping[str, Any]], violations: Violations) -> None:
-    known = schema.known
+    known, unknown = schema.known, _UnknownFields(violations)
     for position, row in enumerate(rows):
         if not row.keys() <= known:
             for name in sorted(row.keys() - known):
-                _unknown_field(violations, position, name)
+                unknown.found(name, (position,))
+    unknown.sum_up()
+
+
+class _UnknownFields:
+    """Fields that the model does not know, the first `MAX_UNKNOWN_FIELDS` of each record by name.
+
+    A file of another kind has hundreds of them in every record.
+    """
+
+    def __init__(self, violations: Violations) -> None:
+        self._violations = violations
+        self._named: dict[str, Violation] = {}
+        self._counts: Counter[int] = Counter()
+
+    def found(self, name: str, positions: Iterable[int]) -> None:
+        """These records have the field; names come sorted."""
+        violation = self._named.get(name)
+        if violation is None:
+            code, rule = RejectionCode.UNKNOWN_FIELD, "is not a field of this model"
+            violation = self._named[name] = Violation(name, code, rule)
+        for position in positions:
+            self._counts[position] += 1
+            if self._counts[position] <= MAX_UNKNOWN_FIELDS:
+                self._violations.setdefault(position, []).append(violation)
+
+    def sum_up(self) -> None:
+        """Say how many fields of a record were not named."""
+        for position, count in self._counts.items():
+            if count > MAX_UNKNOWN_FIELDS:
+                rule = f"has {count - MAX_UNKNOWN_FIELDS} more fields that this model does not know"
+                _add(self._violations, position, None, RejectionCode.UNKNOWN_FIELD, rule)
 
 
 def _assemble(
@@ -154,10 +190,6 @@ def _record_id(violations: Violations, position: int, value: object) -> str | No
         code = RejectionCode.INVALID_RECORD_ID
         _add(violations, position, "record_id", code, RECORD_ID_RULE)
     return record_id
-
-
-def _unknown_field(violations: Violations, position: int, name: str) -> None:
-    _add(violations, position, name, RejectionCode.UNKNOWN_FIELD, "is not a field of this model")
 
 
 def _add(

@@ -1,11 +1,13 @@
 """What comes before the rows of a CSV file: how cells are told apart, and the names of columns."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 from adapters.record_files.chunks import CsvDialect, ReadOptions, Source
 from adapters.record_files.csv_rows import Cells, Marks, RowReader
 from adapters.record_files.lines import TextAhead
+from adapters.record_files.text_stream import codec_of
 from scoring.errors import ConfigurationError, InputError
 from scoring.records import Violation
 
@@ -32,6 +34,12 @@ def read_header(
     return _checked(header, source, id_column), reader
 
 
+def check_dialect(dialect: CsvDialect) -> None:
+    """Raises ConfigurationError when no file can be read so."""
+    _possible(dialect)
+    codec_of(dialect.encoding, b"")
+
+
 def _possible(dialect: CsvDialect) -> list[Marks]:
     quote, delimiter = dialect.quote, dialect.delimiter
     if len(quote) > 1 or quote in ("\r", "\n"):
@@ -56,12 +64,13 @@ def _renamed(
 def _checked(header: Cells | Violation, source: Source, id_column: str) -> Cells:
     if isinstance(header, Violation):
         raise InputError(f"{source.url}: the header {header.rule}")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InputError(f"{source.url}: the header names '{twice[0]}' more than once")
+    # First, as a file without a header has values there, which are not to be repeated.
     if id_column not in header:
         raise InputError(
             f"{source.url}: the header has no column '{id_column}'; "
             "name the column with the record id by --record-id-column"
         )
+    twice = min((name for name, count in Counter(header).items() if count > 1), default=None)
+    if twice is not None:
+        raise InputError(f"{source.url}: the header names '{twice}' more than once")
     return header

@@ -64,11 +64,6 @@ def footer_of(parquet: pq.ParquetFile) -> Footer:
     return Footer(rows, parquet.schema_arrow, metadata.created_by or "")
 
 
-def row_groups(file: IO[bytes], source: Source) -> list[int]:
-    """The rows of each row group, as `read_footer` finds them."""
-    return list(read_footer(file, source).rows_per_group)
-
-
 def match_columns(
     columns: pa.Schema,
     source: Source,

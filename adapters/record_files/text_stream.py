@@ -34,7 +34,7 @@ class TextStream:
         packed = Peekable(self._file.read)
         unpacked = decompressed(packed, source.url)
         data = packed if unpacked is None else Peekable(unpacked.read)
-        codec, self.encoding = _codec(encoding, data.peek(4))
+        codec, self.encoding = codec_of(encoding, data.peek(4))
         self._data = data if codec is None else Peekable(_Recoded(data, codec).read)
         self._seekable = unpacked is None and codec is None and self._file.begin is not None
         self._mark = 0
@@ -112,7 +112,7 @@ def _half_a_pair(error: UnicodeError) -> tuple[str, int]:
     return "\udc80", error.end
 
 
-def _codec(encoding: str, head: bytes) -> tuple[str | None, str]:
+def codec_of(encoding: str, head: bytes) -> tuple[str | None, str]:
     """Name of the codec, None for UTF-8, and of the encoding for people."""
     codecs.register_error(_NOT_TEXT, _half_a_pair)
     if encoding == "auto":

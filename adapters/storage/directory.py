@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 from fsspec.spec import AbstractFileSystem
 
 from adapters.storage.directory_lease import DirectoryLease
+from adapters.storage.errors import Changed
 from adapters.storage.files import FileInfo, Found
 from adapters.storage.leases import Lease
 from adapters.storage.retries import Retries
@@ -122,7 +123,7 @@ class DirectoryFiles:
 
 
 class FileContent:
-    """See `Content`: an inode, which stays what it was when its name is given to another."""
+    """See `Content`: an inode, which stays when its name is given to another."""
 
     def __init__(self, file: IO[bytes]) -> None:
         status = os.fstat(file.fileno())
@@ -133,7 +134,11 @@ class FileContent:
     def read(self, start: int, count: int) -> bytes:
         """See `Content`."""
         self._file.seek(start)
-        return self._file.read(count)
+        data = self._file.read(count)
+        status = os.fstat(self._file.fileno())  # it may be written to in place
+        if _etag(status.st_size, status.st_mtime, status.st_ino) != self.etag:
+            raise Changed
+        return data
 
     def close(self) -> None:
         """See `Content`."""

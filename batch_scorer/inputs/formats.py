@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from batch_scorer.plan import Format
+from adapters.record_files.reading import Format
 
 FORMATS: Final[Mapping[str, Format]] = {
     ".csv": "csv",

@@ -72,6 +72,8 @@ def sample(
         chunk = next(chunks, None)
     except InputError as error:
         names = () if file.format == "parquet" else _header(storage, file, options)
+        if schema.known.isdisjoint(names):  # maybe no header: then these are values
+            names = ()
         return Sample(missing=(id_column,), unknown=names, error=str(error))
     return Sample() if chunk is None else _checked(chunk, schema, id_column)
 

@@ -78,7 +78,7 @@ def test_a_run_that_is_killed_again_and_again(
 ) -> None:
     """SIGKILL at random moments, each attempt going on from the last one, gives the same run."""
     run = again()
-    assert killed_and_resumed(run, kills=5, longest=3.0, seed=seed) > 0
+    killed_and_resumed(run, kills=5, most_parts=30, seed=seed)
     check_same(run, whole)
 
 

@@ -1,5 +1,6 @@
 """Pieces of real files, and all that scores and records them, put together as the job does it."""
 
+import gc
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters.record_files.chunks import Chunk
 from adapters.storage import Storage, open_storage
 from batch_scorer.assembly import encoder_of
 from batch_scorer.inputs.listing import find_files
@@ -55,6 +57,12 @@ def write_csv(path: Path, records: Sequence[Row]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def chunks_in_memory() -> int:
+    """Units whose records somebody still holds."""
+    gc.collect()
+    return sum(type(thing) is Chunk for thing in gc.get_objects())
+
+
 def _not_logged(file: PlannedFile, piece: Piece, report: PieceReport) -> None:
     pass
 
@@ -88,9 +96,10 @@ class Work:
         publisher: Publisher | None = None,
         logged: Logged = _not_logged,
         stopping: Callable[[], bool] = lambda: False,
+        source: Storage | None = None,
     ) -> PieceRunner:
         """A runner of pieces."""
-        source, ledger = open_storage(str(self.root / "in")), self.ledger
+        source, ledger = source or open_storage(str(self.root / "in")), self.ledger
         outputs = Outputs(
             self.output, encoder_of(self.plan, self.model), ledger, log, publisher, lambda: None
         )

@@ -73,25 +73,21 @@ class BatchRun:
         }
 
 
-def killed_and_resumed(run: BatchRun, kills: int, longest: float, seed: int) -> int:
-    """SIGKILL a run at random moments of its work, start it again each time, and let the last one
-    end; how often it was killed before it was complete by itself.
-
-    `longest` is about what an undisturbed run takes, in seconds; it is shared among the attempts.
+def killed_and_resumed(run: BatchRun, kills: int, most_parts: int, seed: int) -> None:
+    """SIGKILL a run again and again, each time after it has written up to `most_parts` more parts,
+    and let the last attempt end. It must have more parts than that in all.
     """
-    randomly, killed = random.Random(seed), 0
+    randomly, parts = random.Random(seed), 0
     for _ in range(kills):
         process = run.start()
-        try:
-            process.wait(randomly.uniform(0.05, 1.0) * longest)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
-        else:
-            break
+        parts += randomly.randint(0, most_parts)
+        wait_for(lambda: len(list(run.directory.glob("*/part-*"))) >= parts)  # noqa: B023
+        time.sleep(randomly.uniform(0.0, 0.01))
+        assert process.poll() is None, run.said()[-3000:]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        parts = len(list(run.directory.glob("*/part-*")))
     assert run.complete() == 0, run.said()[-3000:]
-    return killed
 
 
 def without_times(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pytest
 
 from adapters.storage import Storage, open_storage
+from batch_scorer.agreement import agreed_plan
 from batch_scorer.inputs.chosen import chosen_files
 from batch_scorer.inputs.incremental import STATE, Mode, forget, left_out, read_state, remember
-from batch_scorer.plan import Plan, PlannedFile, Shape, agreed_plan
+from batch_scorer.plan import Plan, PlannedFile, Shape
 from batch_scorer.run_manifest import Counts, InputReport, ModelReport, RunManifest
 from batch_scorer.settings import BatchSettings
 from scoring.errors import InputError, LeaseHeld

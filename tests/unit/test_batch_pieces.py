@@ -5,12 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import msgspec
 import pytest
+from fsspec.spec import AbstractFileSystem
 
 from adapters.record_files.chunks import Position
+from adapters.storage import Storage, open_storage
+from adapters.storage.directory import DirectoryFiles
+from adapters.storage.files import Content
+from adapters.storage.retries import Retries
 from batch_scorer.ledger import PieceReport, UnitReport
-from batch_scorer.pieces import Pending
+from batch_scorer.pieces import Done, Pending
 from batch_scorer.plan import Piece, PlannedFile
 from batch_scorer.run_manifest import Counts
 from scoring.errors import InputError, StorageUnavailable, TerminalError, TransientError
@@ -19,13 +25,14 @@ from scoring.records import ScoredBatch
 from tests.support.batch_pieces import (
     CHUNK,
     Work,
+    chunks_in_memory,
     planned_work,
     rows,
     write_csv,
     write_jsonl,
     write_parquet,
 )
-from tests.support.batch_plans import Told
+from tests.support.batch_plans import Told, unit_report
 from tests.support.toy import load_toy
 
 COUNT = 97
@@ -269,6 +276,58 @@ def test_units_may_end_in_any_order(text: Work) -> None:
     report = text.runner().run(*only(text), told, begin)
     assert [msgspec.structs.replace(report, seconds=0.0)] == whole
     assert told.units("unit") == list(range(UNITS))[::-1]
+
+
+class _Watched(DirectoryFiles):
+    """Files that count the units in memory whenever more of one is read."""
+
+    def __init__(self, filesystem: AbstractFileSystem, counts: list[int]) -> None:
+        super().__init__(filesystem)
+        self._counts = counts
+
+    def open(self, path: str) -> Any:
+        """See `Files`."""
+        return _WatchedContent(super().open(path), self._counts)
+
+
+class _WatchedContent:
+    def __init__(self, content: Content, counts: list[int]) -> None:
+        self.size = content.size
+        self.etag = content.etag
+        self._content = content
+        self._counts = counts
+
+    def read(self, start: int, count: int) -> bytes:
+        """See `Content`."""
+        self._counts.append(chunks_in_memory())
+        return self._content.read(start, count)
+
+    def close(self) -> None:
+        """See `Content`."""
+        self._content.close()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_unit_is_let_go_before_the_next_one_is_read(
+    model: ModelBundle, tmp_path: Path, ending: str
+) -> None:
+    """When nobody else holds it: memory has one unit for each piece that is read."""
+    (tmp_path / "in").mkdir()
+    path, records = tmp_path / "in" / f"a.{ending}", rows(6_000) * 5
+    if ending == "parquet":
+        write_parquet(path, records, 3_000)
+    else:
+        (write_csv if ending == "csv" else write_jsonl)(path, records)
+    work, counts = planned_work(tmp_path, model), list[int]()
+    plain = open_storage(str(tmp_path / "in"))
+    files = _Watched(fsspec.filesystem("file"), counts)
+    source = Storage(files, str(tmp_path / "in"), plain.url, Retries(0.0))
+    before = chunks_in_memory()
+    for file, piece in work.plan.pieces():
+        run = work.runner(source=source).run
+        run(file, piece, Told(), lambda _: Done(unit_report(0)))
+    assert len(counts) > 3
+    assert set(counts) == {before}
 
 
 class _Refusing:

@@ -13,12 +13,12 @@ from adapters.record_files.chunks import CsvDialect, ReadOptions
 from adapters.storage import Storage, open_storage
 from adapters.storage.memory import MemoryFiles
 from adapters.storage.retries import Retries
+from batch_scorer.agreement import agreed_plan
 from batch_scorer.plan import (
     Piece,
     Plan,
     PlannedFile,
     Shape,
-    agreed_plan,
     plan_path,
     read_plan,
 )

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.storage import open_storage
-from batch_scorer.job import available_threads, run_job
+from batch_scorer.attempt import available_threads
+from batch_scorer.job import run_job
 from batch_scorer.settings import BatchSettings
 from local_stack.lanes import read_batch_run
 from scoring.errors import ReasonsUnavailable

@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from adapters.settings import AppSettings
+from adapters.settings import EXIT_TERMINAL, EXIT_TRANSIENT, EXIT_USAGE, AppSettings
 from batch_scorer.settings import BatchSettings
 from bundling.settings import PackageSettings
 from monitoring.settings import MonitorSettings
@@ -101,6 +101,43 @@ def test_deployments_are_probed_where_they_listen() -> None:
         prefix = "TRILANE_" if pod.name == "online-api" else "TRILANE_PROBE_"
         assert env[prefix + "HOST"] == "0.0.0.0"  # noqa: S104
         assert env[prefix + "PORT"] == str(port["containerPort"])
+
+
+def test_the_nightly_job_is_shared_among_its_pods() -> None:
+    """An Indexed Job has a pod for each shard; each is tried again by itself, unless that is of no
+    use, and all know the one run by the name of the Job.
+    """
+    (cron,) = (d["spec"] for d in manifests() if d["kind"] == "CronJob")
+    job = cron["jobTemplate"]["spec"]
+    (pod,) = pods("CronJob")
+    env = {entry["name"]: entry for entry in pod.container["env"]}
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"] == int(env["TRILANE_SHARDS"]["value"])
+    assert job["backoffLimitPerIndex"] >= 1
+    assert "backoffLimit" not in job
+    assert pod.spec["restartPolicy"] == "Never"
+    assert not env.keys() & {"TRILANE_SHARD", "JOB_COMPLETION_INDEX"}
+    job_name = env["TRILANE_RUN_ID"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert job_name == "metadata.labels['batch.kubernetes.io/job-name']"
+    assert cron["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_nightly_job_fails_at_once_where_trying_again_is_of_no_use() -> None:
+    """On the exit codes for a person; a pod that is moved away counts as no failure at all."""
+    (cron,) = (d["spec"] for d in manifests() if d["kind"] == "CronJob")
+    (pod,) = pods("CronJob")
+    terminal, moved = cron["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert terminal == {
+        "action": "FailJob",
+        "onExitCodes": {
+            "containerName": pod.container["name"],
+            "operator": "In",
+            "values": [EXIT_TERMINAL, EXIT_USAGE],
+        },
+    }
+    assert EXIT_TRANSIENT not in terminal["onExitCodes"]["values"]
+    assert moved["action"] == "Ignore"
+    assert moved["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
 
 
 def test_every_workload_has_an_identity_of_its_own() -> None:

@@ -1,15 +1,35 @@
-"""docs/operating-online.md says what the processes do: what it leaves out fails here."""
+"""The pages for operators say what the processes do: what they leave out fails here."""
 
 import re
 
 import pytest
 
+from adapters.hub_settings import ResultSettings
+from adapters.settings import EXIT_DONE, EXIT_TERMINAL, EXIT_TRANSIENT, EXIT_USAGE
+from batch_scorer.settings import BatchSettings
 from online_api.processes.connections import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PIPELINED
 from online_api.processes.server import UPLOAD_SECONDS
 from online_api.settings import OnlineSettings
 from tests.support.online import ROOT
 
 TEXT = (ROOT / "docs" / "operating-online.md").read_text()
+BATCH = (ROOT / "docs" / "batch.md").read_text()
+STREAM = (ROOT / "docs" / "operating-stream.md").read_text()
+BATCH_SETTINGS = {
+    flag: (variables, default)
+    for flag, variables, default in re.findall(
+        r"^\| `--([a-z-]+)` \| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.*?) \| ", BATCH, re.MULTILINE
+    )
+}
+IN_WORDS = {
+    "run_id": "today's date in UTC",
+    "columns": "none",
+    "as_of": "start of the run",
+    "threads": "the process's CPUs",
+    "storage_connection_string": "workload identity",
+    "shard": "0",
+}
+"""Defaults of settings of the batch scorer that are no plain values."""
 PROCESSES = "\n".join(
     path.read_text()
     for path in sorted((ROOT / "online_api" / "processes").glob("*.py"))
@@ -69,3 +89,37 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"more than {MAX_HEADERS}, or more than {MAX_HEADER_BYTES // 1024} KiB" in TEXT
     assert f"more than {MAX_PIPELINED} requests" in TEXT
     assert f"| 5. upload | {UPLOAD_SECONDS:g} s at most |" in TEXT
+
+
+def test_every_setting_of_the_batch_scorer_is_documented() -> None:
+    """In the table with flag, variable and default; those of the hub with the stream worker's."""
+    of_hub = ResultSettings.model_fields.keys() - {"log_level"}
+    wanted = BatchSettings.model_fields.keys() - of_hub
+    assert {flag.replace("-", "_") for flag in BATCH_SETTINGS} == wanted
+    for name in of_hub:
+        assert f"`TRILANE_{name.upper()}`" in STREAM
+    assert "(operating-stream.md)" in BATCH
+
+
+@pytest.mark.parametrize("flag", BATCH_SETTINGS)
+def test_settings_of_the_batch_scorer_are_as_documented(flag: str) -> None:
+    """The variable is that of the flag, the default that of the code."""
+    variables, default = BATCH_SETTINGS[flag]
+    name = flag.replace("-", "_")
+    field = BatchSettings.model_fields[name]
+    others = ["`JOB_COMPLETION_INDEX`"] if name == "shard" else []
+    assert variables.split(", ") == [f"`TRILANE_{name.upper()}`", *others]
+    if name in IN_WORDS:
+        assert default == IN_WORDS[name]
+    elif field.is_required():
+        assert default == "required"
+    elif isinstance(field.default, bool):
+        assert (default, field.default) == ("no", False)
+    else:
+        assert default in (f"`{field.default}`", f"{field.default}")
+
+
+def test_the_exit_codes_of_the_batch_scorer_are_documented() -> None:
+    """Each with what to do."""
+    found = re.findall(r"^\| (\d+) \|", BATCH, re.MULTILINE)
+    assert found == [str(code) for code in (EXIT_DONE, EXIT_TERMINAL, EXIT_USAGE, EXIT_TRANSIENT)]
