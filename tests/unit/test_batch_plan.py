@@ -14,16 +14,10 @@ from adapters.storage import Storage, open_storage
 from adapters.storage.memory import MemoryFiles
 from adapters.storage.retries import Retries
 from batch_scorer.agreement import agreed_plan
-from batch_scorer.plan import (
-    Piece,
-    Plan,
-    PlannedFile,
-    Shape,
-    plan_path,
-    read_plan,
-)
+from batch_scorer.ledger import Ledger
+from batch_scorer.plan import Piece, Plan, PlannedFile, Shape, plan_path, read_plan
 from scoring.errors import ConfigurationError, InputError
-from tests.support.batch_plans import MODEL, plan_of, planned_file
+from tests.support.batch_plans import MODEL, piece_report, plan_of, planned_file, unit_report
 
 THREADS = 8
 
@@ -38,6 +32,7 @@ OTHER: dict[str, Any] = {
     "decimal": ",",
     "output_format": "csv",
     "published": True,
+    "as_of": "2026-01-05T08:30:00+00:00",
 }
 """Another value for each field of `Shape`."""
 
@@ -205,6 +200,20 @@ def test_a_file_that_is_gone(output: Storage) -> None:
     assert replanned(output, planned_file(0, "1.csv", rows=60)) == [gone, kept]
     assert written(output) == before
     assert replanned(output, first, second) == [first, second]
+
+
+def test_what_was_done_of_a_file_that_changed_is_forgotten(output: Storage) -> None:
+    """It may come back as it was, to parts that were replaced or dropped meanwhile."""
+    files = [planned_file(index) for index in range(3)]
+    agreed_plan(output, plan_of(*files))
+    ledger = Ledger(output, "r")
+    for file in files:
+        ledger.record_unit(file, unit_report(0))
+        ledger.record_piece(file, piece_report())
+    replanned(output, planned_file(0, etag="e2"), planned_file(2))
+    replanned(output, *files)
+    assert list(ledger.pieces(files)) == [(2, 0)]
+    assert [len(ledger.units(file, Piece(0))) for file in files] == [0, 0, 1]
 
 
 def test_a_file_that_can_be_read_again(output: Storage) -> None:

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from adapters.record_files.chunks import Position
+from adapters.record_files.reading import Format
 from batch_scorer.ledger import PieceReport, UnitReport
-from batch_scorer.plan import Format, Piece, PlannedFile
+from batch_scorer.plan import Piece, PlannedFile
 from batch_scorer.progress import MOST_FILES, LogLines, show_progress
 from batch_scorer.progress_bar import in_words, opened_bar
 from batch_scorer.run_manifest import Counts

@@ -74,6 +74,15 @@ def test_a_shard_that_is_none_of_the_shards(
     assert "--shard" in capsys.readouterr().err
 
 
+def test_one_process_begins_anew(read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several each would drop what the others have done."""
+    assert read("--restart").restart
+    with pytest.raises(SystemExit) as caught:
+        read("--restart", "--shards=2")
+    assert caught.value.code == 2
+    assert "--restart" in capsys.readouterr().err
+
+
 def test_variables_of_others_are_not_read(read: Read) -> None:
     """Only those with our prefix, and the one of Kubernetes."""
     others = {name.upper(): "7" for name in BatchSettings.model_fields}
@@ -107,7 +116,7 @@ def test_how_csv_is_written(read: Read) -> None:
     assert read(*flags).dialect() == CsvDialect(";", "'", "cp1252", ",")
     assert read("--csv-delimiter=\t").dialect().delimiter == "\t"
     for delimiter in (";;", "tab"):
-        with pytest.raises(ConfigurationError, match="--csv-delimiter"):
+        with pytest.raises(ConfigurationError, match="delimiter"):
             read(f"--csv-delimiter={delimiter}").dialect()
 
 
