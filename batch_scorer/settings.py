@@ -70,7 +70,10 @@ class BatchSettings(StorageSettings, ResultSettings):
         0, ge=0, description="Reasons in each score: the features that moved it most; 0 for none."
     )
     max_rejected_share: float = Field(
-        0.5, gt=0, le=1, description="Share of rejected records with which a run fails; 1 for none."
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of rejected records above which a run fails; 1 for none.",
     )
     output_format: Literal["parquet", "csv", "delta"] = Field(
         "parquet", description="Of the scores; delta adds a table of all runs to the parts."

@@ -56,6 +56,7 @@ def read_csv(
         chunk = _chunk(parts, columns, done, opened.stream.share())
         done = chunk.end.row
         yield chunk
+        del chunk, parts  # before the next one is read
 
 
 def read_csv_by_rows(

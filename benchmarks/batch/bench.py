@@ -1,9 +1,9 @@
 """What every section is given, and a command that is timed as its caller would time it."""
 
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,18 @@ class Timed:
         return rows / self.seconds
 
 
+_STARTER: Final = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+spent = time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), *spent], file)
+"""
+"""In a process that is small: on Linux a process begins with the peak of its parent."""
+
+
 def say(text: str) -> None:
     """Progress, for whoever waits."""
     print(text, file=sys.stderr, flush=True)
@@ -57,24 +69,22 @@ def say(text: str) -> None:
 def timed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Timed:
     """Run a command to its end. Raises BenchError when it fails."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRILANE_", "JOB_"))}
+    figures = log.with_name(f"{log.name}.json")
+    starter = [sys.executable, "-I", "-S", "-c", _STARTER, str(figures), *command]
     with log.open("ab") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**clean, **(environment or {})}
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+        given = {**clean, **(environment or {})}
+        subprocess.run(starter, stdout=output, stderr=output, env=given, check=True)
+    code, *spent = json.loads(figures.read_bytes())
+    if code:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise BenchError(f"{command[0]} {command[2]} ended with {process.returncode}:\n{last}")
-    return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        raise BenchError(f"{command[0]} {command[2]} ended with {code}:\n{last}")
+    return Timed(*spent)
 
 
-def batch_command(bench: Bench, source: Path, root: Path, *flags: str) -> list[str]:
+def batch_command(bundle: Path, source: Path, root: Path, *flags: str) -> list[str]:
     """`trilane batch` over a workforce."""
     return [
-        sys.executable, "-m", "batch_scorer", f"--bundle={bench.bundle}", f"--input={source}",
+        sys.executable, "-m", "batch_scorer", f"--bundle={bundle}", f"--input={source}",
         f"--output={root}/out", f"--storage-url={root}/store", "--run-id=r",
         "--record-id-column=EmployeeNumber", *flags,
     ]  # fmt: skip

@@ -46,7 +46,7 @@ def write_files(directory: Path, files: int, rows: int) -> None:
         if number % 2:
             pc.write_csv(block, name.with_suffix(".csv"))
         else:
-            pq.write_table(block, name.with_suffix(".parquet"))
+            pq.write_table(block, name.with_suffix(".parquet"), row_group_size=rows // 4)
 
 
 _SCHEMA: Final = pa.schema(

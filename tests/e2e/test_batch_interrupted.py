@@ -47,7 +47,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = "".join(f"{json.dumps(r)}\n" for r in part)
             path.with_suffix(".jsonl").write_text(text.replace('"n": 3,', '"n": "three",'))
         else:
-            pq.write_table(pa.Table.from_pylist(part), path.with_suffix(".parquet"))
+            table = pa.Table.from_pylist(part)
+            pq.write_table(table, path.with_suffix(".parquet"), row_group_size=210)
     return directory
 
 

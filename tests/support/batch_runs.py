@@ -65,8 +65,9 @@ class BatchRun:
         return decoded
 
     def parts(self) -> dict[str, str]:
-        """Digest by path of everything that readers of the run get, and of nothing else."""
-        files = [p for p in self.directory.rglob("*") if p.is_file() and p.parent != self.directory]
+        """Digest by path of everything in the directories that readers of the run read."""
+        kinds = (self.directory / kind for kind in ("scores", "rejected"))
+        files = [p for kind in kinds for p in kind.rglob("*") if p.is_file()]
         return {
             str(path.relative_to(self.directory)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in files

@@ -125,8 +125,9 @@ def test_settings_of_this_shell_are_not_measured(
 def test_the_command_is_that_of_a_run(tmp_path: Path) -> None:
     """Over the workforce, below a root of its own."""
     bench = Bench(tmp_path / "bundle", tmp_path / "scratch", tmp_path, 7, 10, 5, 1)
-    command = batch_command(bench, tmp_path / "a.csv", tmp_path / "r", "--threads=1")
+    command = batch_command(bench.bundle, tmp_path / "a.csv", tmp_path / "r", "--threads=1")
     assert command[1:3] == ["-m", "batch_scorer"]
+    assert f"--bundle={tmp_path}/bundle" in command
     assert f"--input={tmp_path}/a.csv" in command
     assert f"--record-id-column={ID}" in command
     assert command[-1] == "--threads=1"
