@@ -133,13 +133,12 @@ def _differences(first: Path, second: Path) -> int:
 
     ones, others = rows(first), rows(second)
     if ones.num_rows != others.num_rows:
-        return max(ones.num_rows, others.num_rows)
+        return int(max(ones.num_rows, others.num_rows))
     different = np.zeros(ones.num_rows, dtype=np.bool_)
     for name in ones.column_names:
         same = pc.equal(ones[name], others[name])
         different |= ~same.to_numpy(zero_copy_only=False).astype(np.bool_)
-    count: int = int(np.count_nonzero(different))
-    return count
+    return int(np.count_nonzero(different))
 
 
 def _without_detector(bundle: Path, target: Path) -> Path:
