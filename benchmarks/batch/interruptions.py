@@ -17,7 +17,7 @@ FILES: Final = 200
 ROWS: Final = 2_500
 FLAGS: Final = (
     "--record-id-column=EmployeeNumber",
-    "--chunk-records=150",
+    "--chunk-records=300",
     "--as-of=2026-01-05T08:30:00Z",
 )
 EVERY: Final = 10
