@@ -8,7 +8,7 @@ from adapters.storage import Lease, Storage
 from batch_scorer.ledger import Ledger
 from batch_scorer.plan import Plan, PlannedFile, Shape, plan_path, read_plan
 from batch_scorer.settings import BatchSettings
-from scoring.errors import ConfigurationError, InputError
+from scoring.errors import ConfigurationError, InputError, TransientError
 
 
 def agreed_plan(output: Storage, wanted: Plan) -> Plan:
@@ -17,14 +17,15 @@ def agreed_plan(output: Storage, wanted: Plan) -> Plan:
     Of several attempts or shards that begin at once one writes the plan and all follow it. Files
     that came after the run began are not of it. What the ledger has of files that were replaced is
     forgotten. Blocks on storage. Raises ConfigurationError when the run was begun with other
-    settings, another input or another model; InputError for a file whose name is no text.
+    settings, another input or another model; InputError for a file whose name is no text;
+    TransientError when the run ended at this moment.
     """
     path = plan_path(wanted.run_id)
     if output.write_new(path, _encoded(wanted)):
         return wanted
     standing = read_plan(output, wanted.run_id)
-    if standing is None:  # gone since: the run was completed or restarted at this moment
-        raise ConfigurationError(f"run {wanted.run_id} was completed or restarted meanwhile")
+    if standing is None:  # a shard ended the run at this moment: the next attempt finds it complete
+        raise TransientError(f"run {wanted.run_id} was completed or restarted meanwhile")
     _check_same(standing, wanted)
     renewed = msgspec.structs.replace(standing, files=_as_now(standing, wanted))
     if renewed.files != standing.files:

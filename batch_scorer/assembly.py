@@ -59,7 +59,7 @@ def opened_runner(
                 write_reference(store, reference_to(plan, output, file, piece, report, clock()))
 
         yield PieceRunner(
-            PieceReader(plan, model.schema, source, ledger),
+            PieceReader(plan, model.schema, source),
             UnitScorer(plan, model, outputs, clock),
             ledger,
             logged,

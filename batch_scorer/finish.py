@@ -68,7 +68,7 @@ def found_complete(settings: BatchSettings, output: Storage, run_id: str) -> Out
     if manifest is None or manifest.outcome != "complete":
         return None
     source, _ = open_input(settings.input, settings.connection_string(), settings.retry_seconds)
-    if manifest.input and manifest.input != source.url:
+    if manifest.input and manifest.input != source.url.rstrip("/"):
         raise ConfigurationError(
             f"run {run_id} is complete, and had another input; choose another --run-id"
         )

@@ -56,15 +56,10 @@ class Done:
 class PieceReader:
     """Reads pieces of one run's files."""
 
-    def __init__(self, plan: Plan, schema: Schema, source: Storage, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, schema: Schema, source: Storage) -> None:
         self.plan = plan
         self._schema = schema
         self._source = source
-        self._ledger = ledger
-
-    def done(self, file: PlannedFile, piece: Piece) -> list[UnitReport]:
-        """What need not be read again. Blocks on storage; InputError for a damaged ledger."""
-        return self._ledger.units(file, piece)
 
     def units(self, file: PlannedFile, piece: Piece, done: Sequence[UnitReport]) -> Iterator[Unit]:
         """The units of a piece in order, behind those that are done.
@@ -130,7 +125,7 @@ class PieceRunner:
         scored. Raises TransientError when storage fails or the attempt is stopped.
         """
         begin = begin or (lambda score: Done(score()))
-        done = self._reader.done(file, piece)
+        done = self._ledger.units(file, piece)
         pending: list[Pending] = []
         for unit_report in done:
             progress.resumed(file, unit_report)

@@ -44,7 +44,7 @@ def proposed_plan(
     return Plan(
         format=1,
         run_id=run_id,
-        input=source.url,
+        input=source.url.rstrip("/"),
         model=ModelReport(
             manifest.name,
             manifest.version,

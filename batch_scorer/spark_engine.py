@@ -54,16 +54,30 @@ class SparkEngine:
         """See `Engine`. Units are not told of. A piece that failed ends none of the others."""
         session = _session(self._plan.run_id)
         places = [(file.index, piece.index) for file, piece in pieces]
-        task = _Task(_without_secrets(self._settings), self._plan.run_id, places)
+        task = _Task(without_secrets(self._settings), self._plan.run_id, places)
         tasks = min(len(pieces), MOST_TASKS)
         frame = session.range(0, len(pieces), 1, tasks).mapInArrow(task, _RESULT_DDL)
-        with self._watched(session, pieces, progress):
+        with self._watched(session, pieces, progress), self._translated():
             results = frame.collect()
         failed = [row for row in results if row.error is not None]
-        if self._stopping():
-            raise TransientError(f"stopped; --run-id {self._plan.run_id} completes the run")
         for row in sorted(failed, key=lambda row: bool(row.transient)):
             raise (TransientError if row.transient else TerminalError)(row.error)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What pieces raise comes as rows; this is a job that was cancelled, or a cluster that
+        failed.
+        """
+        try:
+            yield
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
+                raise
+            if self._stopping():
+                run_id = self._plan.run_id
+                raise TransientError(f"stopped; --run-id {run_id} completes the run") from error
+            name = type(error).__name__
+            raise TransientError(f"the Spark job failed ({name}); Spark's log says why") from error
 
     @contextmanager
     def _watched(
@@ -164,10 +178,12 @@ def _model(bundle: Path) -> ModelBundle:
     return load_model(champion_path(bundle), datetime.now(UTC))
 
 
-def _without_secrets(settings: BatchSettings) -> dict[str, Any]:
-    """Spark may write what it sends to disk: executors take secrets from their own environment.
+def without_secrets(settings: BatchSettings) -> dict[str, Any]:
+    """What of the settings travels to executors, which take secrets from their own environment:
+    Spark may write what it sends to disk.
 
-    On this machine they have that of the driver, which a flag has not reached.
+    Those on this machine have the driver's environment, into which secrets are put in case they
+    came as flags. Raises ConfigurationError for a URL with a token.
     """
     for url in (settings.input, settings.output, settings.storage_url):
         if split_token(url)[1]:
@@ -178,7 +194,7 @@ def _without_secrets(settings: BatchSettings) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in settings:
         if isinstance(value, SecretStr):
-            os.environ.setdefault(f"TRILANE_{name.upper()}", value.get_secret_value())
+            os.environ[f"TRILANE_{name.upper()}"] = value.get_secret_value()
         elif value is not None:
             plain[name] = value
     return plain

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.storage import open_storage
-from scoring.errors import LeaseHeld, StorageUnavailable
+from scoring.errors import InputError, LeaseHeld, StorageUnavailable
 
 
 def test_a_write_that_fails_leaves_no_trace(tmp_path: Path) -> None:
@@ -85,3 +85,17 @@ def test_a_lease_that_was_removed_at_the_last_moment(tmp_path: Path) -> None:
     with pytest.raises(LeaseHeld):
         third.acquire()
     second.release()
+
+
+@pytest.mark.parametrize("change", [b"new" * 1_000_000, b"old" * 1_000_001])
+def test_a_file_that_is_written_to_in_place(tmp_path: Path, change: bytes) -> None:
+    """An exporter that is not done: nobody gets some of the one content and some of the other."""
+    path = tmp_path / "f"
+    path.write_bytes(b"old" * 1_000_000)
+    with open_storage(str(tmp_path)).open("f") as file:
+        assert file.read(10) == b"oldoldoldo"
+        with path.open("r+b") as writer:
+            writer.write(change)
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))  # clocks of files are coarse
+        with pytest.raises(InputError, match="f changed while it was read"):
+            file.read()

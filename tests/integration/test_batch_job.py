@@ -1,6 +1,7 @@
 """Runs that several attempts, threads or shards share: the run of one thread in one go."""
 
 import itertools
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.settings import EXIT_DONE, EXIT_TRANSIENT
+from adapters.storage import open_storage
 from scoring.errors import ConfigurationError, StorageUnavailable
 from tests.support import toy
 from tests.support.batch_nights import (
@@ -23,7 +25,7 @@ from tests.support.batch_nights import (
     write_input,
     written,
 )
-from tests.support.batch_runs import BatchRun, adds_up
+from tests.support.batch_runs import BatchRun, adds_up, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +249,28 @@ def test_another_process_holds_the_run(night: Night, whole: Night, lease: str) -
         holder.stdin.close()
     assert run.complete(*flags) == EXIT_DONE
     check_same(night, whole)
+
+
+def test_an_attempt_that_waited_finds_the_run_complete(night: Night, whole: Night) -> None:
+    """Another one ended it meanwhile: it is not scored, logged or published a second time."""
+    run = BatchRun(night.bundle, night.source, night.root, (f"--chunk-records={CHUNK}",))
+    there = run.directory
+    with open_storage(str(night.root / "out")).lease("run=r/_run/shard-00000"):
+        waiting = run.start("--lease-wait-seconds=60")
+        wait_for(lambda: "input listed" in run.said())  # it has seen that there is no manifest
+        shutil.copytree(whole.files().directory, there, dirs_exist_ok=True)
+        text = (there / "manifest.json").read_text().replace(str(whole.root), str(night.root))
+        (there / "manifest.json").write_text(text)
+        before = written(night)
+    assert waiting.wait(60) == EXIT_DONE
+    assert "is complete already; nothing was scored" in (night.root / "stdout").read_text()
+    assert written(night) == before
+    assert not (night.root / "store").exists()
+
+
+def test_a_slash_behind_the_input_is_the_same_input(night: Night) -> None:
+    """The complete run is found, whichever way its directory is written."""
+    night.complete(input=f"file://{night.source}/")
+    assert "is complete already" in night.complete(input=str(night.source))
+    with pytest.raises(ConfigurationError, match="had another input"):
+        night.run(input=str(night.source / "a.parquet"))

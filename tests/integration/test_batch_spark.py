@@ -1,5 +1,6 @@
 """Runs on a local Spark cluster beside runs of this machine's threads."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -91,3 +92,25 @@ def test_a_failing_file_on_spark(runs: tuple[BatchRun, Path], tmp_path: Path) ->
     assert manifest["outcome"] == "failed"
     assert [entry["error"] is None for entry in manifest["inputs"]] == [True, False]
     assert manifest["inputs"][0]["scored"] == 2_000
+
+
+def test_sigterm_ends_the_job_with_75(runs: tuple[BatchRun, Path], tmp_path: Path) -> None:
+    """The job is cancelled, the message says how to go on, and threads go on."""
+    local, _ = runs
+    source = tmp_path / "in"
+    source.mkdir()
+    lines = [f"e{i},{i}.5,{i % 9},true,lead" for i in range(40_000)]
+    (source / "long.csv").write_text("\n".join(["record_id,x,n,flag,name", *lines]))
+    flags = ("--chunk-records=10", "--as-of=2026-01-05T08:30:00Z")
+    spark = BatchRun(
+        local.bundle, source, tmp_path, (*flags, "--engine=spark"), environment=ENVIRONMENT
+    )
+    process = spark.start()
+    wait_for(lambda: any(spark.directory.glob("_run/units/*")), 90)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75, spark.said()[-3000:]
+    assert "--run-id r completes the run" in spark.said()
+    assert "Traceback" not in spark.said().rpartition("trilane batch: ")[2]
+    threads = BatchRun(local.bundle, source, tmp_path, flags)
+    assert threads.complete() == 0, threads.said()[-3000:]
+    adds_up(threads.manifest(), 40_000)

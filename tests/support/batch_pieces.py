@@ -104,7 +104,7 @@ class Work:
             self.output, encoder_of(self.plan, self.model), ledger, log, publisher, lambda: None
         )
         return PieceRunner(
-            PieceReader(self.plan, self.model.schema, source, ledger),
+            PieceReader(self.plan, self.model.schema, source),
             UnitScorer(self.plan, self.model, outputs, lambda: toy.NOW),
             ledger,
             logged,

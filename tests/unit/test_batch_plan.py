@@ -16,7 +16,7 @@ from adapters.storage.retries import Retries
 from batch_scorer.agreement import agreed_plan
 from batch_scorer.ledger import Ledger
 from batch_scorer.plan import Piece, Plan, PlannedFile, Shape, plan_path, read_plan
-from scoring.errors import ConfigurationError, InputError
+from scoring.errors import ConfigurationError, InputError, TransientError
 from tests.support.batch_plans import MODEL, piece_report, plan_of, planned_file, unit_report
 
 THREADS = 8
@@ -270,9 +270,11 @@ class _Vanishing(MemoryFiles):
 
 
 def test_a_run_that_ends_at_this_moment() -> None:
-    """Whoever finds a plan and cannot read it any more says so."""
+    """Whoever finds a plan and cannot read it any more is to be run again: a Job must not fail for
+    it.
+    """
     root = f"/{uuid.uuid4()}"
     files = _Vanishing(fsspec.filesystem("memory"))
     storage = Storage(files, root, f"memory:/{root}", Retries(0.0))
-    with pytest.raises(ConfigurationError, match="run r was completed or restarted meanwhile"):
+    with pytest.raises(TransientError, match="run r was completed or restarted meanwhile"):
         agreed_plan(storage, plan_of())

@@ -162,6 +162,13 @@ def test_a_header_that_cannot_be_used(header: bytes, rule: str) -> None:
         read(header + b"\n1,x,1\n")
 
 
+def test_a_file_without_a_header_is_not_repeated() -> None:
+    """Its first row has a person's values, one of them twice."""
+    with pytest.raises(InputError, match="no column 'id'") as caught:
+        read(b"4711,Mueller,52000,4711\n4712,Maier,1,2\n")
+    assert not any(cell in str(caught.value) for cell in ("4711", "Mueller", "52000"))
+
+
 def test_violations_never_repeat_cells() -> None:
     """Neither codes nor details hold what stood in the row."""
     for chunk in read(b'id,a,b\n1,x,SECRET\n2,"SECRET"SECRET,1\nSECRET,x\n'):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scoring.records import RejectionCode
 from scoring.schema import FieldType, Schema
-from scoring.validation import validate_columns, validate_rows
+from scoring.validation import MAX_UNKNOWN_FIELDS, validate_columns, validate_rows
 from scoring.values import MISSING
 
 SCHEMA = Schema.from_signature(
@@ -200,3 +200,19 @@ def test_a_rejection_never_repeats_a_value(value: str) -> None:
             for rejection in validate_rows(SCHEMA, [GOOD | {feature.name: text}], ["1"]).rejections
         }
         assert len(rules) == 1
+
+
+@pytest.mark.parametrize("more", [0, 1, 300])
+def test_unknown_fields_are_named_up_to_a_limit(more: int) -> None:
+    """A file of another kind has hundreds in each record; the rest is counted, in either form."""
+    names = [f"u{i:03d}" for i in range(MAX_UNKNOWN_FIELDS + more)]
+    columns: dict[str, list[Any]] = {name: [None, None] for name in names}
+    rows: list[dict[str, Any]] = [dict.fromkeys(names) for _ in range(2)]
+    for found in (validate_rows(SCHEMA, rows, ["a", "b"]), validate_columns(SCHEMA, columns, "ab")):
+        for rejection in found.rejections:
+            unknown = [v for v in rejection.violations if v.code is RejectionCode.UNKNOWN_FIELD]
+            assert [v.field for v in unknown[:MAX_UNKNOWN_FIELDS]] == names[:MAX_UNKNOWN_FIELDS]
+            rest = [str(v) for v in unknown[MAX_UNKNOWN_FIELDS:]]
+            said = f"has {more} more fields that this model does not know"
+            assert rest == ([said] if more else [])
+        assert len(found.rejections) == 2
