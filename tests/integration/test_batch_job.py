@@ -251,12 +251,17 @@ def test_another_process_holds_the_run(night: Night, whole: Night, lease: str) -
     check_same(night, whole)
 
 
-def test_an_attempt_that_waited_finds_the_run_complete(night: Night, whole: Night) -> None:
-    """Another one ended it meanwhile: it is not scored, logged or published a second time."""
+@pytest.mark.parametrize("flags", [[], ["--restart"]])
+def test_an_attempt_that_waited_finds_the_run_complete(
+    night: Night, whole: Night, flags: list[str]
+) -> None:
+    """Another one ended it meanwhile: it is not scored, logged or published a second time, nor
+    begun anew.
+    """
     run = BatchRun(night.bundle, night.source, night.root, (f"--chunk-records={CHUNK}",))
     there = run.directory
     with open_storage(str(night.root / "out")).lease("run=r/_run/shard-00000"):
-        waiting = run.start("--lease-wait-seconds=60")
+        waiting = run.start("--lease-wait-seconds=60", *flags)
         wait_for(lambda: "input listed" in run.said())  # it has seen that there is no manifest
         shutil.copytree(whole.files().directory, there, dirs_exist_ok=True)
         text = (there / "manifest.json").read_text().replace(str(whole.root), str(night.root))
