@@ -61,11 +61,6 @@ with open(sys.argv[1], "w") as file:
 """In a process that is small: on Linux a process begins with the peak of its parent."""
 
 
-def say(text: str) -> None:
-    """Progress, for whoever waits."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def timed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Timed:
     """Run a command to its end. Raises BenchError when it fails."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRILANE_", "JOB_"))}

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.batch.bench import Bench, say
+from benchmarks.batch.bench import Bench
 from benchmarks.batch.workforce import write_files
 from benchmarks.online.report import Bar
 from benchmarks.online.servers import BenchError
+from benchmarks.sections import say
 from tests.support.batch_runs import BatchRun, adds_up, without_times
 
 FILES: Final = 200

@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
-from benchmarks.batch.bench import CPUS, Bench, Timed, batch_command, say, timed
+from benchmarks.batch.bench import CPUS, Bench, Timed, batch_command, timed
 from benchmarks.batch.raw import SECONDS
 from benchmarks.batch.workforce import write_csv, write_parquet
 from benchmarks.online.report import Bar, at_least, at_most, beside
+from benchmarks.sections import say
 from scoring.manifest import MANIFEST_NAME, encode_manifest, read_manifest, sealed
 
 RAW_RATIO: Final = 0.8

@@ -12,13 +12,14 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.online.bench import Bench, say
+from benchmarks.online.bench import Bench
 from benchmarks.online.figures import percentile, seconds_to_recover
 from benchmarks.online.models import UNCOMPILED, bundle_of
 from benchmarks.online.plan import Phase, PhaseReport, offer
 from benchmarks.online.report import Bar, at_most, beside, counted, duration, none_of, within
 from benchmarks.online.servers import resident_bytes
 from benchmarks.online.wrk import run_wrk
+from benchmarks.sections import say
 
 TIMES: Final = 10
 CLOSED_CONNECTIONS: Final = 64

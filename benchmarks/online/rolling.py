@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks.online.bench import Bench, say
+from benchmarks.online.bench import Bench
 from benchmarks.online.logged import identifiers, look_up
 from benchmarks.online.plan import Generator, Phase
 from benchmarks.online.report import Bar, counted, none_of
 from benchmarks.online.servers import BenchError
+from benchmarks.sections import say
 
 RATE: Final = 500.0
 CONNECTIONS: Final = 128

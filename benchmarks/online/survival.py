@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.online.bench import Bench, say
+from benchmarks.online.bench import Bench
 from benchmarks.online.logged import identifiers, look_up
 from benchmarks.online.ours import Deployment
 from benchmarks.online.plan import Generator, Phase
 from benchmarks.online.report import Bar, counted, duration, none_of
 from benchmarks.online.servers import BenchError
+from benchmarks.sections import say
 
 KILLS: Final = 10
 KILL_CONNECTIONS: Final = 8

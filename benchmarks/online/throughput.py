@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from benchmarks.online import peers
-from benchmarks.online.bench import ROUNDS, Bench, say
+from benchmarks.online.bench import ROUNDS, Bench
 from benchmarks.online.bodies import (
     Records,
     as_array,
@@ -19,6 +19,7 @@ from benchmarks.online.models import COMPILED, bundle_of
 from benchmarks.online.report import Bar, at_least, at_most, beside, duration
 from benchmarks.online.servers import BenchError
 from benchmarks.online.wrk import Contestant, Rounds, in_turns
+from benchmarks.sections import say
 
 CONNECTIONS: Final = 8
 BATCH: Final = 100

@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from benchmarks.online.bench import ROUNDS, Bench, say
+from benchmarks.online.bench import ROUNDS, Bench
 from benchmarks.online.models import UNCOMPILED, bundle_of
 from benchmarks.online.report import Bar, at_least, duration, within
 from benchmarks.online.wrk import first_answer, in_turns
+from benchmarks.sections import say
 from online_api.context import DEFAULT_LIMITS
 
 CONNECTIONS: Final = 32

@@ -6,7 +6,8 @@ from typing import Final
 
 from benchmarks.online.report import Bar
 from benchmarks.online.servers import BenchError
-from benchmarks.stream.bench import Bench, say
+from benchmarks.sections import say
+from benchmarks.stream.bench import Bench
 from benchmarks.stream.lane import Worker, require_stopped
 from benchmarks.stream.publishing import publish
 from benchmarks.stream.sites import kafka_site

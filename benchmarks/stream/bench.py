@@ -1,7 +1,6 @@
 """What every section is given: the bundle, a directory, a kind of broker, and how much of it."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,11 +47,6 @@ def hush() -> None:
     """The clients say for every try that a broker is away; here it is away on purpose."""
     for name in ("aiokafka", "azure"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def say(text: str) -> None:
-    """Progress, for whoever waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from benchmarks.online.servers import BenchError
+from benchmarks.sections import say
 from benchmarks.stream.accounts import Account
-from benchmarks.stream.bench import say
 from benchmarks.stream.lane import Hubs
 
 QUIET_SECONDS: Final = 1.5

@@ -10,7 +10,8 @@ import msgspec
 
 from benchmarks.online.figures import percentile
 from benchmarks.online.report import Bar, duration, none_of, within
-from benchmarks.stream.bench import Bench, say
+from benchmarks.sections import say
+from benchmarks.stream.bench import Bench
 from benchmarks.stream.events import EventMaker, number_of
 from benchmarks.stream.lane import require_stopped
 from benchmarks.stream.sites import Site, kafka_site

@@ -10,7 +10,8 @@ from typing import Final
 
 from benchmarks.online.report import Bar, counted, none_of
 from benchmarks.online.servers import BenchError
-from benchmarks.stream.bench import Bench, say, storage_gone
+from benchmarks.sections import say
+from benchmarks.stream.bench import Bench, storage_gone
 from benchmarks.stream.lane import Worker, require_stopped
 from benchmarks.stream.publishing import Publisher
 from benchmarks.stream.sites import Restartable, Site, kafka_site

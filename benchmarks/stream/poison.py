@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from benchmarks.online.report import Bar, counted
+from benchmarks.sections import say
 from benchmarks.stream.backlog import wait_until_counted
-from benchmarks.stream.bench import Bench, say
+from benchmarks.stream.bench import Bench
 from benchmarks.stream.events import KINDS
 from benchmarks.stream.lane import Worker, require_stopped
 from benchmarks.stream.publishing import publish

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.online.report import Bar, none_of
-from benchmarks.stream.bench import Bench, say
+from benchmarks.sections import say
+from benchmarks.stream.bench import Bench
 from benchmarks.stream.lane import Lane, require_stopped
 from benchmarks.stream.publishing import Publisher
 from benchmarks.stream.sites import kafka_site

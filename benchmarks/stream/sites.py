@@ -8,9 +8,10 @@ from typing import Literal, Protocol
 
 from adapters.storage import Storage, open_storage
 from benchmarks.online.bodies import read_manifest
+from benchmarks.sections import say
 from benchmarks.stream.accounts import Account
 from benchmarks.stream.azurite import CONTAINERS, open_azurite
-from benchmarks.stream.bench import PARTITIONS, SUBJECTS, Bench, say
+from benchmarks.stream.bench import PARTITIONS, SUBJECTS, Bench
 from benchmarks.stream.brokers import Broker, open_broker
 from benchmarks.stream.events import EventPlan
 from benchmarks.stream.follow import PATIENCE_SECONDS, Follower, over_amqp, over_kafka

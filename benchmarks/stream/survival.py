@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.online.report import Bar, counted, none_of
+from benchmarks.sections import say
 from benchmarks.stream.accounts import Account
-from benchmarks.stream.bench import Bench, say
+from benchmarks.stream.bench import Bench
 from benchmarks.stream.publishing import Publisher
 from benchmarks.stream.sites import Restartable, Site, amqp_site, kafka_site
 from benchmarks.stream.supervisor import Supervisor

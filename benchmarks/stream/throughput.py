@@ -11,8 +11,9 @@ from typing import Final
 from benchmarks.online.figures import median_ratio
 from benchmarks.online.report import Bar, at_least, beside
 from benchmarks.online.servers import BenchError
+from benchmarks.sections import say
 from benchmarks.stream.backlog import WORK_SECONDS, wait_until_counted
-from benchmarks.stream.bench import PARTITIONS, Bench, say
+from benchmarks.stream.bench import PARTITIONS, Bench
 from benchmarks.stream.contestants import Contest, compete
 from benchmarks.stream.lane import MAX_RECORDS, Hubs, require_stopped
 from benchmarks.stream.publishing import publish

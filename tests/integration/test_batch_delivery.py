@@ -18,15 +18,15 @@ from adapters.storage import Storage, open_storage
 from batch_scorer.delivery.delta import deliver_delta
 from batch_scorer.delivery.parts import KINDS, PartEncoder, rejected_path, scores_path
 from batch_scorer.delivery.tidying import tidy
-from batch_scorer.plan import Plan, Shape
-from batch_scorer.run_manifest import ModelReport
+from batch_scorer.plan import Plan
 from scoring.errors import InputError
 from scoring.manifest import OutputColumn
 from scoring.model import ModelBundle
 from scoring.records import Reasons
 from tests.support.batch_parts import EVERY_TYPE, many, rejection, scored_batch, with_outputs
+from tests.support.batch_plans import plan_of
 from tests.support.start_from import listing_from_names
-from tests.support.toy import NOW, load_toy
+from tests.support.toy import load_toy
 
 AZURITE = "TRILANE_TEST_AZURITE_CONNECTION_STRING"
 
@@ -47,30 +47,7 @@ def output(tmp_path: Path) -> Storage:
 
 def plan(run_id: str) -> Plan:
     """A run whose results become Delta tables."""
-    shape = Shape(
-        record_id_column="record_id",
-        chunk_records=2,
-        reasons=0,
-        columns={},
-        delimiter=",",
-        quote='"',
-        encoding="utf-8",
-        decimal=".",
-        output_format="delta",
-        published=False,
-    )
-    return Plan(
-        format=1,
-        run_id=run_id,
-        input="file:///in",
-        model=ModelReport("toy", "7", "0" * 64),
-        shape=shape,
-        event_time=NOW.isoformat(),
-        started_at=NOW.isoformat(),
-        by_reference=False,
-        bins={},
-        files=[],
-    )
+    return plan_of(run_id=run_id, output_format="delta")
 
 
 def write_parts(

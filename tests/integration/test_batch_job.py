@@ -28,29 +28,6 @@ from tests.support.batch_nights import (
 from tests.support.batch_runs import BatchRun, adds_up, wait_for
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy bundle; no test changes it."""
-    return toy.make_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def night(bundle: Path, tmp_path: Path) -> Night:
-    """Seven pieces that nobody has scored."""
-    write_input(tmp_path / "in")
-    return Night(bundle, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def whole(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """The same, scored by one thread in one go."""
-    root = tmp_path_factory.mktemp("whole")
-    write_input(root / "in")
-    night = Night(bundle, root)
-    night.complete(threads=1)
-    return night
-
-
 def test_the_run_is_of_seven_pieces(whole: Night) -> None:
     """Or the tests here would not test much."""
     again = Night(whole.bundle, whole.root)

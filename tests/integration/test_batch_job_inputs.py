@@ -3,43 +3,16 @@
 import gzip
 import itertools
 from datetime import datetime
-from pathlib import Path
-
-import pytest
 
 from tests.support import toy
 from tests.support.batch_nights import (
     TEXT,
     Night,
     check_same,
-    write_input,
     written,
 )
 from tests.support.batch_pieces import rows, write_csv, write_parquet
 from tests.support.batch_runs import adds_up
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy bundle; no test changes it."""
-    return toy.make_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def night(bundle: Path, tmp_path: Path) -> Night:
-    """Seven pieces that nobody has scored."""
-    write_input(tmp_path / "in")
-    return Night(bundle, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def whole(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """The same, scored by one thread in one go."""
-    root = tmp_path_factory.mktemp("whole")
-    write_input(root / "in")
-    night = Night(bundle, root)
-    night.complete(threads=1)
-    return night
 
 
 def test_a_file_that_was_replaced(night: Night, whole: Night) -> None:

@@ -10,34 +10,10 @@ from monitoring.settings import MonitorSettings
 from monitoring.tables import read_reports
 from monitoring.worker import watch
 from scoring.errors import ConfigurationError
-from tests.support import toy
-from tests.support.batch_nights import RECEIVED, TEXT, Night, check_same, write_input
+from tests.support.batch_nights import RECEIVED, TEXT, Night, check_same
 from tests.support.batch_pieces import rows, write_csv
 from tests.support.batch_runs import adds_up
 from tests.support.drift import POLICY_FILE
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy bundle; no test changes it."""
-    return toy.make_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def night(bundle: Path, tmp_path: Path) -> Night:
-    """Seven pieces that nobody has scored."""
-    write_input(tmp_path / "in")
-    return Night(bundle, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def whole(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """The same, scored by one thread in one go."""
-    root = tmp_path_factory.mktemp("whole")
-    write_input(root / "in")
-    night = Night(bundle, root)
-    night.complete(threads=1)
-    return night
 
 
 def names(night: Night, run_id: str) -> list[str]:
@@ -90,9 +66,9 @@ def test_a_night_that_was_begun_keeps_its_files(night: Night, whole: Night) -> N
     check_same(night, whole)
 
 
-def test_nights_by_partition(bundle: Path, tmp_path: Path) -> None:
+def test_nights_by_partition(referenced_bundle: Path, tmp_path: Path) -> None:
     """A partition that was scored is done, whatever comes late; a new one is scored."""
-    night = Night(bundle, tmp_path, {"incremental": "partitions"})
+    night = Night(referenced_bundle, tmp_path, {"incremental": "partitions"})
     for day in (1, 2):
         (night.source / f"day={day}").mkdir(parents=True)
         write_csv(night.source / f"day={day}/a.csv", rows(30))

@@ -10,11 +10,12 @@ from adapters.storage import Storage, open_storage
 from batch_scorer.agreement import agreed_plan
 from batch_scorer.inputs.chosen import chosen_files
 from batch_scorer.inputs.incremental import STATE, Mode, forget, left_out, read_state, remember
-from batch_scorer.plan import Plan, PlannedFile, Shape
+from batch_scorer.plan import Plan, PlannedFile
 from batch_scorer.run_manifest import Counts, InputReport, ModelReport, RunManifest
 from batch_scorer.settings import BatchSettings
 from scoring.errors import InputError, LeaseHeld
 from scoring.schema import Schema
+from tests.support.batch_plans import plan_of
 
 INPUT = "abfs://c@account.dfs.core.windows.net/data"
 SCHEMA = Schema.from_signature([{"name": "x", "type": "double"}])
@@ -213,27 +214,4 @@ def test_a_run_keeps_the_files_it_began_with(
 
 def plan(found: list[PlannedFile]) -> Plan:
     """Of a run that was begun."""
-    shape = Shape(
-        record_id_column="id",
-        chunk_records=65_536,
-        reasons=0,
-        columns={},
-        delimiter="auto",
-        quote='"',
-        encoding="auto",
-        decimal=".",
-        output_format="parquet",
-        published=False,
-    )
-    return Plan(
-        format=1,
-        run_id="r",
-        input="",
-        model=MODEL,
-        shape=shape,
-        event_time="",
-        started_at="",
-        by_reference=False,
-        bins={},
-        files=found,
-    )
+    return plan_of(*found, chunk_records=65_536, record_id_column="id")
