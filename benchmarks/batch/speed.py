@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
-from benchmarks.batch.bench import CPUS, Bench, Timed, batch_command, timed
+from benchmarks.batch.bench import CPUS, Bench, batch_command, timed
 from benchmarks.batch.raw import SECONDS
 from benchmarks.batch.workforce import write_csv, write_parquet
 from benchmarks.online.report import Bar, at_least, at_most, beside
 from benchmarks.sections import say
 from scoring.manifest import MANIFEST_NAME, encode_manifest, read_manifest, sealed
+from tests.support.measured import Measured
 
 RAW_RATIO: Final = 0.8
 PREDICT_RATIO: Final = 5.0
@@ -48,7 +49,7 @@ def run(bench: Bench) -> Iterator[Bar]:
     yield from _peers(bench, root, many)
 
 
-def _csv(bench: Bench, root: Path, parquet: Timed) -> Iterator[Bar]:
+def _csv(bench: Bench, root: Path, parquet: Measured) -> Iterator[Bar]:
     path = bench.data / f"{bench.rows}.csv"
     write_csv(path, bench.rows)
     found = _scored(bench, path, root / "csv")
@@ -62,7 +63,7 @@ def _csv(bench: Bench, root: Path, parquet: Timed) -> Iterator[Bar]:
     shutil.rmtree(root / "csv")
 
 
-def _peers(bench: Bench, root: Path, ours: Timed) -> Iterator[Bar]:
+def _peers(bench: Bench, root: Path, ours: Measured) -> Iterator[Bar]:
     """Peers give the label and the probabilities; the shipped bundle finds outliers besides, which
     is most of its time. So they stand beside both: all of it, and the same work.
     """
@@ -105,7 +106,7 @@ def _parquet(bench: Bench, rows: int) -> Path:
     return path
 
 
-def _scored(bench: Bench, source: Path, root: Path, bundle: Path | None = None) -> Timed:
+def _scored(bench: Bench, source: Path, root: Path, bundle: Path | None = None) -> Measured:
     say(f"trilane batch, {source.name}")
     root.mkdir()
     return timed(batch_command(bundle or bench.bundle, source, root), root / "log")
@@ -117,7 +118,7 @@ def _raw(bench: Bench, file: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _peak(found: Timed, rows: int) -> Bar:
+def _peak(found: Measured, rows: int) -> Bar:
     megabytes = f"{found.peak_bytes / 1e6:,.0f} MB at {rows:,} rows"
     bar = f"below {PEAK_BYTES / 1e6:,.0f} MB"
     return Bar("peak memory", megabytes, bar, found.peak_bytes < PEAK_BYTES)

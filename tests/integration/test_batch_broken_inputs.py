@@ -15,14 +15,7 @@ import pytest
 
 from tests.support import toy
 from tests.support.batch_runs import BatchRun, wait_for
-
-PEAK = """
-import os, subprocess, sys
-_, status, usage = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0)
-print(usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-"""In a process that is small: on Linux a process begins with the peak of its parent."""
+from tests.support.measured import measured
 
 GOOD = 7
 ROWS = 30
@@ -186,9 +179,9 @@ def test_a_line_of_a_gigabyte(run: BatchRun) -> None:
         sys.executable, "-m", "batch_scorer", f"--bundle={run.bundle}", f"--input={run.source}",
         f"--output={run.root}/out", f"--storage-url={run.root}/store", "--run-id=r",
     ]  # fmt: skip
-    measured = [sys.executable, "-I", "-S", "-c", PEAK, *command]
-    found = subprocess.run(measured, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
-    assert int(found.stdout.splitlines()[-1]) * 1024 < 600e6
+    found = measured(command, run.root / "log", os.environ)
+    assert found.code == 0
+    assert found.peak_bytes < 600e6
     assert rejections(run) == [(4, "too_large")]
     assert run.manifest()["totals"]["scored"] == (GOOD + 1) * ROWS
 

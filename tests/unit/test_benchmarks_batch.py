@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.batch.__main__ import SECTIONS, main
-from benchmarks.batch.bench import Bench, Timed, batch_command, timed
+from benchmarks.batch.bench import Bench, batch_command, timed
 from benchmarks.batch.workforce import write_csv, write_files, write_parquet
 from benchmarks.online.servers import BenchError
+from tests.support.measured import Measured
 from training.data import FEATURES, ID, NUMERIC_FEATURES, TEXT_FEATURES, load_employees
 
 ROWS = 1_234
@@ -95,7 +96,7 @@ def test_time_and_memory_are_those_of_the_command(tmp_path: Path) -> None:
     large = timed(spent(200_000_000, 3_000_000), tmp_path / "log")
     assert 150e6 < large.peak_bytes - small.peak_bytes < 300e6
     assert large.cpu_seconds > small.cpu_seconds > 0
-    assert Timed(2.0, 1.0, 0).speed(1_000) == 500
+    assert Measured(0, 2.0, 1.0, 0).speed(1_000) == 500
 
 
 def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
